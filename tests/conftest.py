@@ -1,0 +1,32 @@
+"""Every test runs offline, in a home of its own, on one thread, and takes a deprecation warning for a failure."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+# Before anything of the course or PyTorch is imported, and inherited by child processes.
+_HOME = tempfile.TemporaryDirectory(prefix="course-home-")
+os.environ["COURSE_HOME"] = _HOME.name
+os.environ["OMP_NUM_THREADS"] = "1"  # sums come out the same, and two small runs do not fight for two cores
+_NO_NETWORK = str(Path(__file__).parent / "no_network")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_NO_NETWORK, os.environ.get("PYTHONPATH")]))
+os.environ["MPLBACKEND"] = "Agg"
+sys.path[:0] = [_NO_NETWORK, str(Path(__file__).parent)]
+sys.modules.pop("sitecustomize", None)
+import pytest  # noqa: E402
+import sitecustomize  # noqa: E402, F401
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+def pytest_unconfigure(config):
+    _HOME.cleanup()
+
+
+@pytest.fixture
+def course_home(tmp_path, monkeypatch):
+    """An empty home for one test."""
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+    return tmp_path
