@@ -4,6 +4,7 @@ A checkpoint of this course is a dictionary of tensors and plain values, with th
 else the training needs to go on.
 """
 
+import io
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -32,9 +33,14 @@ LOOKALIKES = {
 
 
 def save(path: Path, contents: dict) -> None:
-    """Write a checkpoint beside `path` and move it into place, so that a crash leaves the old one or the new one."""
+    """Write a checkpoint beside `path` and move it into place, so that a crash leaves the old one or the new one.
+
+    UserError where the disk is full or forbidden.
+    """
+    buffer = io.BytesIO()  # torch.save() into a file would turn a full disk into a RuntimeError of its own
+    torch.save(contents, buffer)
     with replacing(Path(path)) as beside:
-        torch.save(contents, beside)
+        beside.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> dict:

@@ -49,7 +49,7 @@ def draw_predictions(
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.6 * columns, 2.05 * rows), dpi=120, layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 2.05 * rows), dpi=90, layout="constrained")
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if i >= len(images):
@@ -77,6 +77,7 @@ def draw_confusion(confusion: Tensor, classes: list[str]) -> Figure:
     for row, column in np.ndindex(*confusion.shape):
         if confusion[row, column] and len(classes) <= 30:
             ink = "white" if share[row, column] > 55 else "black"
-            axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=9)
+            text = f"{share[row, column]:.0f}" if share[row, column] >= 1 else "<1"
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
     axes.set_title("each row in % of its pictures", fontsize=10)
     return figure

@@ -1,0 +1,487 @@
+"""Course 19: the training loop against arithmetic by hand, and the program against everything people type."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lessons import load_module, run_lesson, script_of
+from torch import nn
+from torchvision.transforms.v2.functional import to_pil_image
+
+from common import checkpoint
+from common.data import stratified
+from common.models import make_model
+from common.paths import REPOSITORY, home
+
+train = load_module(script_of("Course19-TrainGPU"))
+QUICK = ["--limit", "100", "--epochs", "2", "--batch-size", "32", "--device", "cpu"]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of two classes that anybody can tell apart: 24 + 8 pictures of red and of blue."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = torch.Generator().manual_seed(0)
+    for split, count in (("train", 24), ("test", 8)):
+        for label, name in enumerate(("blue", "red")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = torch.randint(0, 90, (3, 40, 48), generator=generator, dtype=torch.uint8)
+                image[2 - 2 * label] += 150
+                to_pil_image(image).save(folder / f"{i}.png")
+    return root
+
+
+def run(*argv, capsys=None):
+    """The program in this process: exit code, standard output, standard error."""
+    code = train.main([str(a) for a in argv])
+    printed = capsys.readouterr() if capsys else None
+    return (code, printed.out, printed.err) if capsys else code
+
+
+def one_line(text):
+    """The one clear line on standard error: no traceback, nothing more."""
+    assert text.count("\n") == 1, text
+    return text
+
+
+# ---- The loop --------------------------------------------------------------------------------------------------------
+
+
+def linear_problem():
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(10, 4, generator=generator)
+    labels = torch.randint(0, 3, (10,), generator=generator)
+    model = nn.Linear(4, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.randn(3, 4, generator=generator))
+        model.bias.zero_()
+    return model, inputs, labels
+
+
+def test_an_epoch_is_gradient_descent_worked_out_by_hand():
+    """Catches a missing zero_grad, a missing backward and a missing step: softmax regression has a closed gradient."""
+    model, inputs, labels = linear_problem()
+    weight, bias = model.weight.detach().double().clone(), model.bias.detach().double().clone()
+    loss_sum = 0.0
+    for start in (0, 4, 8):  # batches of 4, 4 and 2
+        x, y = inputs[start : start + 4].double(), labels[start : start + 4]
+        probabilities = torch.softmax(x @ weight.T + bias, dim=1)
+        loss_sum -= probabilities[range(len(y)), y].log().sum().item()
+        error = (probabilities - nn.functional.one_hot(y, 3)) / len(y)
+        weight -= 0.5 * error.T @ x
+        bias -= 0.5 * error.sum(dim=0)
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+    batches = list(zip(inputs.split(4), labels.split(4), strict=True))
+    loss, _ = train.train_one_epoch(model, batches, nn.CrossEntropyLoss(), optimizer, schedule)
+    assert torch.allclose(model.weight.double(), weight, atol=1e-5)
+    assert torch.allclose(model.bias.double(), bias, atol=1e-5)
+    assert loss == pytest.approx(loss_sum / 10, abs=1e-5), "the mean over samples, not over batches"
+
+
+def test_accuracy_and_loss_are_means_over_samples_not_over_batches():
+    images = torch.eye(2)[[0, 0, 0, 0, 0]]  # the network says class 0 to all five
+    labels = torch.tensor([0, 0, 0, 0, 1])
+    batches = list(zip(images.split(4), labels.split(4), strict=True))
+    loss, accuracy = train.evaluate(nn.Identity(), batches, nn.CrossEntropyLoss())
+    assert accuracy == 4 / 5, "the mean of the batches' means would be 1/2"
+    right, wrong = 0.31326, 1.31326  # -log softmax([1, 0]) for the first and for the second entry
+    assert loss == pytest.approx((4 * right + wrong) / 5, abs=1e-4)
+
+
+def test_evaluation_switches_dropout_off_and_keeps_no_graph():
+    model = nn.Sequential(nn.Linear(4, 50), nn.Dropout(0.5), nn.Linear(50, 3))
+    inputs, labels = torch.randn(20, 4), torch.randint(0, 3, (20,))
+    model.train()
+    measured = train.evaluate(model, [(inputs, labels)], nn.CrossEntropyLoss())
+    logits = model[2](model[0](inputs))
+    assert measured[0] == pytest.approx(nn.CrossEntropyLoss()(logits, labels).item(), abs=1e-5)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_training_switches_back_to_train_mode():
+    model, inputs, labels = linear_problem()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+    model.eval()
+    train.train_one_epoch(model, [(inputs, labels)], nn.CrossEntropyLoss(), optimizer, schedule)
+    assert model.training
+
+
+def test_onecycle_ends_with_the_last_step_near_zero():
+    options = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "schedule": "onecycle"}
+    optimizer, schedule = train.build_optimizer(nn.Linear(2, 2), options, num_steps=20)
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step() if len(rates) < 20 else None
+    assert max(rates) == pytest.approx(0.1, rel=0.02)
+    assert rates[0] < 0.1 / 10 and rates[-1] < 0.1 / 1000
+
+
+# ---- The data that it trains on --------------------------------------------------------------------------------------
+
+
+def options_for(data, **more):
+    given = {"data": str(data), "limit": None, "val_split": 0.25, "seed": 0, "normalize": True, "augment": True}
+    return given | {"batch_size": 8} | more
+
+
+def test_train_and_validation_share_no_picture_and_keep_the_classes_balanced(pictures):
+    loaders, about = train.build_loaders(options_for(pictures), torch.device("cpu"))
+    assert about["classes"] == ["blue", "red"]
+    assert [len(loaders[split].labels) for split in ("train", "val", "test")] == [36, 12, 16]
+    assert loaders["val"].labels.bincount().tolist() == [6, 6]
+    seen = {image.numpy().tobytes() for image in loaders["train"].images}
+    assert not seen & {image.numpy().tobytes() for image in loaders["val"].images}
+
+
+def test_the_statistics_come_from_the_training_pictures_alone(pictures):
+    loaders, about = train.build_loaders(options_for(pictures, val_split=0.5), torch.device("cpu"))
+    pixels = loaders["train"].images.double() / 255  # (N, 32, 32, 3)
+    assert about["mean"] == pytest.approx(pixels.mean(dim=(0, 1, 2)).tolist())
+    assert about["std"] == pytest.approx(pixels.std(dim=(0, 1, 2), correction=0).tolist())
+
+
+def test_only_the_training_pictures_are_shuffled_and_augmented(pictures):
+    loaders, _ = train.build_loaders(options_for(pictures), torch.device("cpu"))
+    assert loaders["train"].shuffle and loaders["train"].augment
+    for split in ("val", "test"):
+        assert not loaders[split].shuffle and not loaders[split].augment
+
+
+def test_limit_takes_the_same_number_of_each_class():
+    labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
+    counts = labels[stratified(labels, 30, seed=1)].bincount().tolist()
+    assert counts == [15, 9, 6], "every class has its share"
+    balanced = torch.arange(10).repeat(20)
+    assert balanced[stratified(balanced, 100, seed=1)].bincount().tolist() == [10] * 10
+
+
+def test_without_a_validation_split_all_pictures_are_trained_on(pictures):
+    loaders, _ = train.build_loaders(options_for(pictures, val_split=0.0), torch.device("cpu"))
+    assert "val" not in loaders and len(loaders["train"].labels) == 48
+
+
+# ---- The default run -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def default_run():
+    run_lesson("Course19-TrainGPU")
+    return checkpoint.load(home() / "checkpoints/Course19-TrainGPU/run-001/last.pt")
+
+
+def test_the_default_run_reaches_the_accuracy_that_the_notes_state(default_run):
+    assert 0.75 <= default_run["test"]["accuracy"] <= 0.92
+
+
+def test_a_linear_classifier_stays_under_half_so_there_is_something_to_learn():
+    loaders, _ = train.build_loaders(
+        options_for("drawn", val_split=0.0, augment=False, batch_size=250), torch.device("cpu")
+    )
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    steps = 8 * len(loaders["train"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
+    for epoch in range(8):
+        loaders["train"].set_epoch(epoch)
+        train.train_one_epoch(model, loaders["train"], nn.CrossEntropyLoss(), optimizer, schedule)
+    _, accuracy = train.evaluate(model, loaders["test"], nn.CrossEntropyLoss())
+    assert 0.15 < accuracy < 0.5
+
+
+def test_the_default_run_leaves_checkpoints_curves_and_a_log(default_run):
+    folder = home() / "checkpoints/Course19-TrainGPU/run-001"
+    assert {p.name for p in folder.iterdir()} == {"best.pt", "last.pt", "curves.png", "predictions.png"}
+    assert list((home() / "logs/Course19-TrainGPU/run-001").glob("events.out.tfevents.*"))
+    assert [row["epoch"] for row in default_run["history"]] == list(range(1, 11))
+
+
+def test_the_best_epoch_is_chosen_by_validation_not_by_test(default_run):
+    accuracies = [row["val_accuracy"] for row in default_run["history"]]
+    assert default_run["best"]["epoch"] == 1 + accuracies.index(max(accuracies)) == default_run["test"]["epoch"]
+
+
+def test_tensorboard_has_every_epoch_the_graph_and_the_predictions(default_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(home() / "logs/Course19-TrainGPU/run-001"), {"scalars": 0, "images": 0, "graph": 1})
+    log.Reload()
+    tags = log.Tags()
+    assert {"loss/train", "loss/val", "loss/test", "accuracy/train", "accuracy/val", "accuracy/test", "lr"} <= set(
+        tags["scalars"]
+    )
+    assert tags["graph"] and tags["images"] == ["predictions"]
+    logged = [(event.step, event.value) for event in log.Scalars("accuracy/val")]
+    assert logged == [(row["epoch"], pytest.approx(row["val_accuracy"])) for row in default_run["history"]]
+    assert len(log.Scalars("accuracy/test")) == 1, "the test split is measured once"
+
+
+def test_a_checkpoint_holds_tensors_and_plain_values_only(default_run):
+    def check(value):
+        if isinstance(value, dict):
+            for k, v in value.items():
+                check(k), check(v)
+        elif isinstance(value, list | tuple):
+            for v in value:
+                check(v)
+        else:
+            assert isinstance(value, torch.Tensor | str | int | float | None), type(value)
+
+    check(default_run)
+
+
+# ---- Runs side by side, and resume -----------------------------------------------------------------------------------
+
+
+def test_typing_the_command_twice_makes_two_runs(course_home, pictures, capsys):
+    for _ in range(2):
+        assert run("--data", pictures, *QUICK) == 0
+    assert {p.name for p in (course_home / "checkpoints/Course19-TrainGPU").iterdir()} == {"run-001", "run-002"}
+    assert {p.name for p in (course_home / "logs/Course19-TrainGPU").iterdir()} == {"run-001", "run-002"}
+
+
+def stop_after(epochs, monkeypatch):
+    """Make the program stop, as Ctrl-C would, in the epoch after that many."""
+    real, done = train.train_one_epoch, []
+
+    def interrupted(*args):
+        if len(done) == epochs:
+            monkeypatch.setattr(train, "train_one_epoch", real)
+            raise KeyboardInterrupt
+        done.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(train, "train_one_epoch", interrupted)
+
+
+def weights(folder):
+    contents = checkpoint.load(Path(folder) / "last.pt")
+    history = [{k: v for k, v in row.items() if k != "seconds"} for row in contents["history"]]
+    return contents["state_dict"], contents["optimizer"]["state"], history, contents["best"]
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_resumed_run_equals_one_that_was_never_stopped(after, tmp_path, course_home, pictures, monkeypatch, capsys):
+    options = ["--data", pictures, "--epochs", 4, "--batch-size", 16, "--device", "cpu"]
+    assert run(*options, "--out", tmp_path / "whole") == 0
+    stop_after(after, monkeypatch)
+    assert run(*options, "--out", tmp_path / "parts") == 130
+    assert "--resume" in capsys.readouterr().err
+    assert run("--resume", tmp_path / "parts") == 0
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for a, b in zip(whole[:2], parts[:2], strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert whole[2:] == parts[2:]
+
+
+def test_resume_alone_takes_the_newest_unfinished_run(course_home, pictures, monkeypatch, capsys):
+    assert run("--data", pictures, *QUICK) == 0
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    assert run("--data", pictures, *QUICK) == 0
+    capsys.readouterr()
+    code, out, _ = run("--resume", capsys=capsys)
+    assert code == 0 and "run-002 after epoch 1 of 2" in out
+    before = (course_home / "checkpoints/Course19-TrainGPU/run-002/last.pt").read_bytes()
+    code, out, _ = run("--resume", course_home / "checkpoints/Course19-TrainGPU/run-002", capsys=capsys)
+    assert code == 0 and out.startswith("nothing to do")
+    assert (course_home / "checkpoints/Course19-TrainGPU/run-002/last.pt").read_bytes() == before
+
+
+def test_resume_refuses_another_learning_rate_but_takes_another_device(course_home, pictures, monkeypatch, capsys):
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    capsys.readouterr()
+    code, _, err = run("--resume", "--lr", "0.5", capsys=capsys)
+    assert code == 2 and "--lr 0.05" in one_line(err)
+    code, _, err = run("--resume", "--epochs", "9", capsys=capsys)
+    assert code == 2 and "--epochs 2" in one_line(err), "onecycle was planned for 2 epochs"
+    assert run("--resume", "--device", "cpu") == 0
+
+
+def test_a_run_without_a_schedule_may_go_on_for_more_epochs(course_home, pictures, capsys):
+    options = ["--data", pictures, "--schedule", "constant", "--batch-size", 16, "--device", "cpu"]
+    assert run(*options, "--epochs", 1, "--out", course_home / "a") == 0
+    assert run("--resume", course_home / "a", "--epochs", 2) == 0
+    assert run(*options, "--epochs", 2, "--out", course_home / "b") == 0
+    torch.testing.assert_close(weights(course_home / "a")[0], weights(course_home / "b")[0], rtol=0, atol=0)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(course_home, pictures, capsys):
+    options = ["--data", pictures, *QUICK]
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run(*options, "--seed", seed, "--out", course_home / name) == 0
+    a, b, c = (weights(course_home / name) for name in "abc")
+    assert a[2] == b[2] != c[2]
+
+
+def test_given_options_win_over_the_recipe(course_home, pictures, capsys):
+    out = course_home / "run"
+    assert run("--data", pictures, *QUICK, "--recipe", "classic", "--lr", "0.02", "--normalize", "--out", out) == 0
+    options = checkpoint.load(out / "last.pt")["options"]
+    assert (options["model"], options["momentum"], options["lr"], options["normalize"]) == (
+        "cnn-classic",
+        0,
+        0.02,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [("cnn", "sgd"), ("cnn", "adamw"), ("cnn-classic", "sgd"), ("lenet", "adamw"), ("resnet18", "sgd")],
+)
+def test_every_model_learns_red_from_blue(model, optimizer, course_home, pictures, capsys):
+    more = ["--model", model, "--optimizer", optimizer, "--epochs", 3, "--batch-size", 8, "--lr", 0.003]
+    assert run("--data", pictures, "--device", "cpu", *more, "--out", course_home / "run") == 0
+    assert checkpoint.load(course_home / "run/last.pt")["test"]["accuracy"] > 0.9
+
+
+def test_mixed_precision_learns_too(course_home, pictures, capsys):
+    options = ["--data", pictures, "--epochs", 5, "--batch-size", 8, "--device", "cpu", "--amp"]
+    assert run(*options, "--out", course_home / "run") == 0
+    assert checkpoint.load(course_home / "run/last.pt")["test"]["accuracy"] > 0.9
+
+
+# ---- Bad input: one clear line, exit code 2, nothing left behind -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--data", "no/such/folder"], "there is no data folder"),
+        (["--epochs", "0"], "'0' is no whole number of at least 1"),
+        (["--epochs", "1.5"], "whole number"),
+        (["--lr", "-1"], "'-1' is no number"),
+        (["--lr", "nan"], "'nan' is no number"),
+        (["--batch-size", "many"], "'many' is no whole number"),
+        (["--val-split", "1"], "from 0 to 0.9"),
+        (["--model", "vgg"], "invalid choice: 'vgg'"),
+        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--limit", "5", "--data", "drawn"], "5 training pictures are too few for 10 classes"),
+        (["--resume", "no/such/run"], "there is no checkpoint"),
+        (["--resume"], "to resume"),
+    ],
+)
+def test_bad_options_get_one_clear_line(argv, says, course_home, capsys):
+    if "drawn" in argv:  # drawn once for all tests
+        shutil.copytree(home(), course_home, dirs_exist_ok=True) if home() != course_home else None
+    code, _, err = run(*argv, capsys=capsys)
+    assert code == 2
+    assert says in one_line(err)
+    assert not list(course_home.rglob("*.pt")) and not (course_home / "logs").exists()
+
+
+def test_a_device_that_is_not_there_is_named(course_home, pictures, capsys):
+    missing = "mps" if torch.cuda.is_available() else "cuda"
+    code, _, err = run("--data", pictures, "--device", missing, capsys=capsys)
+    assert code == 2 and f"no {missing} device here" in one_line(err)
+
+
+@pytest.mark.parametrize("broken", ["no train", "no class", "one class", "empty class", "other classes", "no picture"])
+def test_broken_data_folders_get_one_clear_line(broken, tmp_path, course_home, pictures, capsys):
+    root = tmp_path / "data"
+    shutil.copytree(pictures, root)
+    says = {
+        "no train": "has no folder train/",
+        "no class": "holds 0 class folders",
+        "one class": "holds 1 class folders",
+        "empty class": "for the classes red",
+        "other classes": "only one of them has blue, green",
+        "no picture": "0.png",
+    }[broken]
+    if broken == "no train":
+        shutil.rmtree(root / "train")
+    elif broken in ("no class", "one class"):
+        for name in ["red", "blue"] if broken == "no class" else ["red"]:
+            shutil.rmtree(root / "train" / name)
+    elif broken == "empty class":
+        shutil.rmtree(root / "train/red")
+        (root / "train/red").mkdir()
+    elif broken == "other classes":
+        (root / "test/blue").rename(root / "test/green")
+    else:
+        (root / "train/red/0.png").write_text("not a picture")
+    code, _, err = run("--data", root, capsys=capsys)
+    assert code == 2
+    assert says in one_line(err)
+    assert not list(course_home.rglob("*.pt"))
+
+
+def test_an_out_folder_that_holds_a_run_is_not_overwritten(course_home, pictures, capsys):
+    out = course_home / "mine"
+    assert run("--data", pictures, *QUICK, "--out", out) == 0
+    before = (out / "last.pt").read_bytes()
+    capsys.readouterr()
+    code, _, err = run("--data", pictures, *QUICK, "--out", out, capsys=capsys)
+    assert code == 2 and "--resume" in one_line(err)
+    assert (out / "last.pt").read_bytes() == before
+
+
+def test_no_permission_is_said_before_the_training(course_home, pictures, capsys):
+    (course_home / "file").write_text("in the way")
+    code, out, err = run("--data", pictures, *QUICK, "--out", course_home / "file" / "run", capsys=capsys)
+    assert code == 2 and "cannot make the folder" in one_line(err)
+    assert "epoch" not in out
+
+
+def test_resuming_from_a_checkpoint_of_another_model_is_refused(course_home, pictures, monkeypatch, capsys):
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    path = course_home / "checkpoints/Course19-TrainGPU/run-001/last.pt"
+    contents = checkpoint.load(path)
+    checkpoint.save(path, contents | {"state_dict": make_model("lenet", 2).state_dict()})
+    capsys.readouterr()
+    code, _, err = run("--resume", capsys=capsys)
+    assert code == 2 and "does not fit CifarCNN: features.0.weight is (6, 3, 5, 5)" in one_line(err)
+
+
+def test_resuming_from_something_that_is_no_checkpoint_is_refused(course_home, capsys):
+    (course_home / "page.pt").write_text("<!doctype html>")
+    code, _, err = run("--resume", course_home / "page.pt", capsys=capsys)
+    assert code == 2 and "web page" in one_line(err)
+    torch.save(make_model("lenet").state_dict(), course_home / "weights.pt")
+    code, _, err = run("--resume", course_home / "weights.pt", capsys=capsys)
+    assert code == 2 and "no training to go on with" in one_line(err)
+
+
+def test_a_loss_that_explodes_stops_the_run_and_leaves_finite_weights(course_home, pictures, capsys):
+    more = ["--lr", "1e30", "--schedule", "constant", "--model", "cnn-classic", "--out", course_home / "run"]
+    code, _, err = run("--data", pictures, *QUICK, *more, capsys=capsys)
+    assert code == 2 and "try a smaller --lr" in one_line(err)
+    state = checkpoint.load(course_home / "run/last.pt")["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+# ---- From anywhere ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["the lesson's folder", "elsewhere", "a checkout under 课程 with spaces"])
+def test_the_script_runs_from_anywhere(place, tmp_path, pictures):
+    root, cwd = REPOSITORY, tmp_path
+    env = dict(os.environ, COURSE_HOME=str(tmp_path / "home"))
+    if place == "the lesson's folder":
+        cwd = root / "Course19-TrainGPU"
+    elif place != "elsewhere":
+        root = cwd = tmp_path / "我的 课程 with spaces"
+        for part in ("common", "Course19-TrainGPU"):
+            shutil.copytree(REPOSITORY / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        del env["COURSE_HOME"]  # everything is to land inside that checkout
+        env["PYTHONPATH"] = os.pathsep.join([str(root), env["PYTHONPATH"]])
+    command = [sys.executable, str(root / "Course19-TrainGPU" / "train.py"), "--data", str(pictures), *QUICK]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, encoding="utf-8", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "with standard error in a file there are no bars, and no warnings"
+    out = (tmp_path / "home" if "COURSE_HOME" in env else root) / "checkpoints/Course19-TrainGPU/run-001"
+    assert (out / "best.pt").exists() and (out / "curves.png").exists()
