@@ -1,0 +1,37 @@
+# make train · make test · make figures: each makes .venv and installs into it first, when needed.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+INSTALLED := .venv/installed
+
+.PHONY: help train test tensorboard figures lint clean
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+
+train: $(INSTALLED)       ## train the course CNN with the default options
+	$(RUN) Course19-TrainGPU/train.py
+
+test: $(INSTALLED)        ## run all tests
+	$(RUN) -m pytest
+
+tensorboard: $(INSTALLED) ## look at the logs in a browser
+	$(RUN) -m tensorboard.main --logdir logs
+
+figures: $(INSTALLED)     ## draw the pictures of all notes again
+	$(RUN) tools/update_figures.py
+
+lint: $(INSTALLED)        ## check the style, where ruff is installed
+	ruff check . && ruff format --check .
+
+clean:           ## remove the environment; data, logs and checkpoints stay
+	rm -rf .venv
+
+# Redone when the requirements change; a broken or half-made environment is made anew.
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@rm -f $(INSTALLED)
+	test -x $(RUN) || $(PYTHON) -m venv --clear .venv
+	$(RUN) -m pip install --disable-pip-version-check --requirement requirements.txt
+	@touch $(INSTALLED)
