@@ -359,7 +359,8 @@ def run(given: dict) -> int:
     checkpoint.save(out / "last.pt", checkpoint.load(out / "last.pt") | {"test": test})  # now the run is finished
 
     count = len(loaders["test"].labels)
-    print(f"\ntest accuracy {test['accuracy']:.2%} of {count:,} pictures, with the weights of epoch {test['epoch']}")
+    print(f"\nbest epoch    {test['epoch']}")
+    print(f"test accuracy {test['accuracy']:.2%} of {count:,} pictures, measured once, with the weights of that epoch")
     print(f"checkpoint    {shown(out / 'best.pt')}")
     print(f"curves        {shown(out / 'curves.png')} (and predictions.png beside it)")
     print(f"TensorBoard   tensorboard --logdir {shown(logs.parent)}")
