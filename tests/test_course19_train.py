@@ -212,6 +212,17 @@ def test_the_best_epoch_is_chosen_by_validation_not_by_test(default_run):
     assert default_run["best"]["epoch"] == 1 + accuracies.index(max(accuracies)) == default_run["test"]["epoch"]
 
 
+def test_best_is_the_epoch_with_the_highest_validation_accuracy_and_the_test_uses_it(
+    course_home, pictures, monkeypatch, capsys
+):
+    measured = iter([(1.0, 0.5), (1.0, 0.9), (1.0, 0.7), (1.0, 0.25)])  # three epochs, then the test pictures
+    monkeypatch.setattr(train, "evaluate", lambda *args: next(measured))
+    assert run("--data", pictures, "--epochs", 3, "--device", "cpu", "--out", course_home / "run") == 0
+    assert checkpoint.load(course_home / "run/best.pt")["epoch"] == 2
+    assert checkpoint.load(course_home / "run/last.pt")["test"] == {"epoch": 2, "loss": 1.0, "accuracy": 0.25}
+    assert next(measured, None) is None, "the test pictures were measured once"
+
+
 def test_tensorboard_has_every_epoch_the_graph_and_the_predictions(default_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
