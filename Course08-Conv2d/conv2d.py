@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.transforms import v2
 
 from common.data import cifar10
-from common.paths import log_dir, output_dir
+from common.paths import fresh_log_dir, output_dir
 
 torch.manual_seed(8)
 to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
@@ -94,7 +94,7 @@ for name, channel in zip(kernels, feature_maps.unbind(1), strict=True):
 first = feature_maps[0]  # (6, 30, 30)
 low, high = first.amin(dim=(1, 2), keepdim=True), first.amax(dim=(1, 2), keepdim=True)
 as_grey_images = ((first - low) / (high - low)).unsqueeze(1)  # (6, 30, 30) -> (6, 1, 30, 30): six pictures of ONE input
-with SummaryWriter(log_dir("Course08-Conv2d")) as writer:
+with SummaryWriter(fresh_log_dir("Course08-Conv2d")) as writer:
     writer.add_images("input", images[:8], 0)
     writer.add_images("feature maps of the first image", as_grey_images, 0)
 print("logged", tuple(as_grey_images.shape), "in 0...1")

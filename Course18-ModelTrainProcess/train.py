@@ -17,7 +17,7 @@ from tqdm import tqdm
 from common.data import cifar10
 from common.device import pick_device
 from common.models import CifarCNN
-from common.paths import checkpoint_dir, log_dir, output_dir
+from common.paths import checkpoint_dir, fresh_log_dir, output_dir
 
 lesson = "Course18-ModelTrainProcess"
 epochs = 3
@@ -25,7 +25,7 @@ batch_size = 64
 learning_rate = 0.001
 
 torch.manual_seed(18)
-device, reason = pick_device("cpu")  # "auto" takes the GPU where there is one: Course 19
+device, _ = pick_device("cpu")  # "auto" takes the GPU where there is one: Course 19
 print("training on the", device.type)
 
 # %% 2. Data
@@ -46,13 +46,14 @@ optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
 
 # %% 5. Predict the first loss, then look
 images, labels = next(iter(test_loader))  # (64, 3, 32, 32), (64,)
+model.eval()
 with torch.no_grad():
     first_loss = loss_fn(model(images.to(device)), labels.to(device)).item()
 print(f"before training: loss {first_loss:.1f}, and ln(10) = {torch.tensor(10.0).log().item():.1f}")
 
 # %% 6. The loop
 history = {"train loss": [], "train accuracy": [], "test loss": [], "test accuracy": []}
-writer = SummaryWriter(log_dir(lesson))
+writer = SummaryWriter(fresh_log_dir(lesson))
 
 for epoch in range(1, epochs + 1):
     model.train()

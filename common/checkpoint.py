@@ -80,7 +80,7 @@ def load(path: Path) -> dict:
             f"{path} holds more than tensors and plain values (a whole pickled model?), which could run code: "
             "save the model's state_dict() instead"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError):
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError):
         raise UserError(f"{path} is no checkpoint that torch.save() wrote: take another file") from None
     if not isinstance(contents, dict):
         raise UserError(f"{path} holds a {type(contents).__name__}, no state_dict and no checkpoint of this course")

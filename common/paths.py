@@ -10,6 +10,7 @@ COURSE_HOME names (the tests use that).
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,12 @@ def data_dir() -> Path:
 def log_dir(lesson: str) -> Path:
     """Where a lesson logs for TensorBoard: logs/<lesson>. SummaryWriter makes it."""
     return home() / "logs" / lesson
+
+
+def fresh_log_dir(lesson: str) -> Path:
+    """log_dir(lesson), emptied: TensorBoard would take two runs in one folder for a single one (Course 02)."""
+    shutil.rmtree(log_dir(lesson), ignore_errors=True)
+    return log_dir(lesson)
 
 
 def checkpoint_dir(lesson: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 # Before anything of the course or PyTorch is imported, and inherited by child processes.
 _HOME = tempfile.TemporaryDirectory(prefix="course-home-")
 os.environ["COURSE_HOME"] = _HOME.name
+os.environ["TORCH_HOME"] = _HOME.name  # no weights that somebody happened to download
 os.environ["OMP_NUM_THREADS"] = "1"  # sums come out the same, and two small runs do not fight for two cores
 _NO_NETWORK = str(Path(__file__).parent / "no_network")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_NO_NETWORK, os.environ.get("PYTHONPATH")]))
@@ -22,6 +23,7 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With `-n 2 --dist loadgroup`: all tests of a lesson go to one process, for each process runs a lesson once."""
     for item in items:

@@ -31,6 +31,13 @@ def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(course_home):
         paths.output_dir("Course08-Conv2d")
 
 
+def test_a_fresh_log_folder_is_empty_and_leaves_other_lessons_alone(course_home):
+    for lesson in ("Course08-Conv2d", "Course09-Pool"):
+        (paths.log_dir(lesson) / "run").mkdir(parents=True)
+    assert paths.fresh_log_dir("Course08-Conv2d") == course_home / "logs" / "Course08-Conv2d"
+    assert [folder.name for folder in (course_home / "logs").iterdir()] == ["Course09-Pool"]
+
+
 def test_a_path_is_shown_as_it_would_be_typed_here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert paths.shown(tmp_path / "a" / "b.pt") == str(Path("a") / "b.pt")

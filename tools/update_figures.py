@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 with tempfile.TemporaryDirectory() as home:
-    os.environ["COURSE_HOME"] = home
+    os.environ["COURSE_HOME"] = os.environ["TORCH_HOME"] = home
     os.environ["MPLBACKEND"] = "Agg"
     from lessons import LESSONS, drawn_figure, links, run_lesson
 
