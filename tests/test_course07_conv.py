@@ -1,0 +1,134 @@
+"""Course 07: one kernel over one picture, against loops, polynomials and counting."""
+
+import numpy as np
+import pytest
+import torch
+from lessons import run_lesson
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return run_lesson("Course07-Conv").names
+
+
+def correlate(image, kernel, stride=1, padding=0):
+    """The definition in nested loops, on nested lists: image (H, W), kernel (k, k) -> (H', W')."""
+    height, width, k = len(image), len(image[0]), len(kernel)
+
+    def pixel(row, column):
+        inside = 0 <= row < height and 0 <= column < width
+        return image[row][column] if inside else 0
+
+    return [
+        [
+            sum(kernel[u][v] * pixel(row + u, column + v) for u in range(k) for v in range(k))
+            for column in range(-padding, width + padding - k + 1, stride)
+        ]
+        for row in range(-padding, height + padding - k + 1, stride)
+    ]
+
+
+def turned(kernel):
+    """The kernel turned by 180 degrees."""
+    return [row[::-1] for row in kernel[::-1]]
+
+
+def test_the_worked_example_is_the_one_of_the_nested_loops(lesson):
+    image, kernel = lesson["image"].tolist(), lesson["kernel"].tolist()
+    assert image == [[1, 2, 0, 3, 1], [0, 1, 2, 3, 1], [1, 2, 1, 0, 0], [5, 2, 3, 1, 1], [2, 1, 0, 1, 1]]
+    assert kernel == [[1, 2, 1], [0, 1, 0], [2, 1, 0]]
+    assert lesson["by_hand"].tolist() == lesson["output"][0, 0].tolist() == correlate(image, kernel)
+    assert correlate(image, kernel) == [[10, 12, 12], [18, 16, 16], [13, 9, 3]]
+
+
+def test_the_first_number_is_the_sum_of_nine_products(lesson):
+    assert lesson["products"].tolist() == [[1, 4, 0], [0, 1, 0], [2, 2, 0]]
+    assert lesson["products"].sum() == 10 == lesson["output"][0, 0, 0, 0]
+
+
+def test_stride_two_and_padding_one_are_those_of_the_loops(lesson):
+    image, kernel = lesson["image"].tolist(), lesson["kernel"].tolist()
+    assert lesson["strided"][0, 0].tolist() == correlate(image, kernel, stride=2)
+    assert lesson["padded"][0, 0].tolist() == correlate(image, kernel, padding=1)
+
+
+def test_the_size_formula_counts_the_places_where_a_kernel_fits(lesson):
+    for size in (5, 6, 11):
+        for k in (1, 2, 3, 5):
+            for stride in (1, 2, 3):
+                for padding in range(3):
+                    first_places = range(-padding, size + padding, stride)
+                    fits = [place for place in first_places if place + k <= size + padding]
+                    assert lesson["conv_size"](size, k, stride, padding) == len(fits), (size, k, stride, padding)
+
+
+def test_valid_same_and_full_stand_where_their_names_say(lesson):
+    image, k = lesson["image"], len(lesson["kernel"])
+    touched = torch.nn.functional.pad(torch.ones_like(image), [k - 1] * 4).unfold(0, k, 1).unfold(1, k, 1)
+    real_pixels = touched.sum(dim=(2, 3))  # for every place at which the kernel touches the padded picture
+    assert lesson["by_mode"]["VALID"].shape[2:] == ((real_pixels == k * k).sum(0).count_nonzero(),) * 2
+    assert lesson["by_mode"]["SAME"].shape[2:] == image.shape
+    assert lesson["by_mode"]["FULL"].shape[2:] == real_pixels.shape
+    assert (real_pixels > 0).all(), "FULL goes no further than the picture"
+    assert lesson["by_mode"]["FULL"][0, 0].tolist() == correlate(image.tolist(), lesson["kernel"].tolist(), padding=2)
+
+
+def test_conv2d_correlates_and_the_flip_makes_it_a_convolution(lesson):
+    dot, counting = lesson["dot"][0, 0].tolist(), lesson["counting"][0, 0].tolist()
+    assert lesson["correlated"][0, 0].tolist() == correlate(dot, counting) == turned(counting)
+    assert lesson["convolved"][0, 0].tolist() == correlate(dot, turned(counting)) == counting
+
+
+def test_a_flipped_full_convolution_multiplies_polynomials(lesson):
+    signal, weights = lesson["signal"].tolist(), lesson["weights"].tolist()
+    product = [0.0] * (len(signal) + len(weights) - 1)
+    for i, a in enumerate(signal):
+        for j, b in enumerate(weights):
+            product[i + j] += a * b
+    assert lesson["ours"].tolist() == lesson["swapped"].tolist() == product
+
+
+def test_every_filter_of_the_picture_is_the_loop_over_its_pixels(lesson):
+    picture = lesson["bee"][0, 0].double().numpy()
+    for name, kernel in lesson["kernels"].items():
+        k = len(kernel)
+        padded = np.pad(picture, (k - 1) // 2)
+        shifted = [
+            kernel[u, v].item() * padded[u : u + picture.shape[0], v : v + picture.shape[1]]
+            for u in range(k)
+            for v in range(k)
+        ]
+        assert np.allclose(lesson["filtered"][name][0, 0].numpy(), sum(shifted), atol=1e-5), name
+
+
+def test_edge_kernels_are_blind_to_brightness_and_the_others_keep_it(lesson):
+    sums = {name: kernel.double().sum().item() for name, kernel in lesson["kernels"].items()}
+    assert sums == pytest.approx({"blur": 1, "sharpen": 1, "horizontal edges": 0, "vertical edges": 0}, abs=1e-6)
+
+
+def test_each_edge_kernel_answers_to_a_step_of_its_own_direction(lesson):
+    brighter_below = [[0.0] * 6] * 3 + [[1.0] * 6] * 3
+    down, right = (lesson["kernels"][f"{name} edges"].tolist() for name in ("horizontal", "vertical"))
+    assert (
+        max(map(max, correlate(brighter_below, down))) == 1 == -min(map(min, correlate(brighter_below, turned(down))))
+    )
+    assert not np.any(correlate(brighter_below, right))
+
+
+def test_blur_calms_the_picture_and_sharpening_excites_it(lesson):
+    def roughness(picture):
+        return picture[0, 0, 4:-4, 4:-4].diff().abs().mean()
+
+    filtered = lesson["filtered"]
+    assert roughness(filtered["blur"]) < 0.5 * roughness(lesson["bee"]) < 0.5 * roughness(filtered["sharpen"])
+
+
+def test_zeros_at_the_rim_take_light_away_and_repeated_pixels_do_not(lesson):
+    counted = correlate([[1] * 5] * 5, [[1] * 3] * 3, padding=1)
+    assert lesson["ninths"].tolist() == counted
+    assert counted[0] == [4, 6, 6, 6, 4]
+    assert torch.allclose(lesson["repeated"], torch.ones(1, 1, 5, 5))
+
+
+def test_bytes_begin_again_at_zero(lesson):
+    assert lesson["wrong"].item() == 9 * 200 % 256
