@@ -1,0 +1,168 @@
+"""Course 13: losses against plain Python, and what the notes claim of them."""
+
+import math
+import statistics
+
+import pytest
+import torch
+from lessons import run_lesson
+from torch import nn
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return run_lesson("Course13-LossFunc").names
+
+
+def cross_entropy(logits, target):
+    """The definition, in plain Python, for one row of logits and a class index or a row of probabilities."""
+    total = math.fsum(math.exp(x) for x in logits)
+    log_p = [math.log(math.exp(x) / total) for x in logits]
+    if isinstance(target, int):
+        return -log_p[target]
+    return -math.fsum(q * p for q, p in zip(target, log_p, strict=True))
+
+
+def test_l1_and_mse_of_the_worked_example_are_two_thirds_and_four_thirds(lesson):
+    assert lesson["l1_by_hand"].item() == pytest.approx(2 / 3, abs=1e-6)
+    assert lesson["mse_by_hand"].item() == pytest.approx(4 / 3, abs=1e-6)
+    assert nn.L1Loss()(lesson["outputs"], lesson["targets"]).item() == pytest.approx(2 / 3, abs=1e-6)
+    assert nn.MSELoss()(lesson["outputs"], lesson["targets"]).item() == pytest.approx(4 / 3, abs=1e-6)
+
+
+def test_twice_as_many_answers_double_the_sum_and_leave_the_mean(lesson):
+    once, twice = (lesson["outputs"], lesson["targets"]), lesson["twice"]
+    assert len(twice[0]) == 2 * len(once[0])
+    assert nn.L1Loss(reduction="sum")(*twice) == 2 * nn.L1Loss(reduction="sum")(*once)
+    assert nn.L1Loss()(*twice) == nn.L1Loss()(*once)
+
+
+def test_l1_likes_the_median_best_and_mse_the_mean(lesson):
+    targets = lesson["targets_with_outlier"].tolist()
+    assert lesson["best"]["L1"] == pytest.approx(statistics.median(targets), abs=0.05)
+    assert lesson["best"]["MSE"] == pytest.approx(statistics.mean(targets), abs=0.05)
+
+
+def test_smooth_l1_and_huber_are_the_same_curve_by_default(lesson):
+    smooth_l1 = nn.SmoothL1Loss(reduction="none")(lesson["offsets"], lesson["zero"])
+    assert torch.allclose(lesson["huber"], smooth_l1)
+    truth = [e * e / 2 if abs(e) < 1 else abs(e) - 0.5 for e in lesson["offsets"].tolist()]
+    assert lesson["huber"].tolist() == pytest.approx(truth, abs=1e-6)
+
+
+def test_cross_entropy_of_the_worked_example_is_the_formula_in_plain_python(lesson):
+    truth = cross_entropy([0.1, 0.2, 0.3], 1)
+    assert truth == pytest.approx(1.1019, abs=5e-5), "the number in the notes"
+    assert lesson["by_hand"].item() == pytest.approx(truth, abs=1e-6)
+    assert lesson["cross_entropy"](lesson["logits"], lesson["target"]).item() == pytest.approx(truth, abs=1e-6)
+    assert nn.NLLLoss()(lesson["log_probabilities"], lesson["target"]).item() == pytest.approx(truth, abs=1e-6)
+
+
+def test_having_no_idea_costs_ln_of_the_number_of_classes_and_a_shift_changes_nothing(lesson):
+    answers = {name.strip(): answer for name, answer in lesson["answers"].items()}
+    assert cross_entropy(answers["no idea"], 1) == pytest.approx(math.log(3))
+    assert cross_entropy(answers["no idea, shifted"], 1) == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize("name", ["no idea", "sure and right", "sure and wrong"])
+def test_the_gradient_of_cross_entropy_is_probabilities_minus_truth(lesson, name):
+    values = {key.strip(): answer for key, answer in lesson["answers"].items()}[name]
+    logits = torch.tensor([values], dtype=torch.float64, requires_grad=True)
+    lesson["cross_entropy"](logits, lesson["target"]).backward()
+    h = 1e-6
+    for j in range(3):
+        up, down = ([x + h * sign * (i == j) for i, x in enumerate(values)] for sign in (1, -1))
+        slope = (cross_entropy(up, 1) - cross_entropy(down, 1)) / (2 * h)
+        total = sum(math.exp(x) for x in values)
+        assert logits.grad[0, j].item() == pytest.approx(slope, abs=1e-6)
+        assert logits.grad[0, j].item() == pytest.approx(math.exp(values[j]) / total - (j == 1), abs=1e-9)
+
+
+def test_log_softmax_survives_where_the_formula_gives_nan(lesson):
+    large = lesson["large"]
+    assert (large.exp() / large.exp().sum()).isnan().any()
+    assert torch.log_softmax(large, dim=1)[0].tolist() == [0.0, -1000.0, -1000.0]
+
+
+def test_a_smoothed_target_is_the_formula_and_shares_out_exactly_one(lesson):
+    assert lesson["soft_target"].sum().item() == pytest.approx(1)
+    assert lesson["soft_target"][0].tolist() == pytest.approx([0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9])
+    truth = cross_entropy([0.1, 0.2, 0.3], [0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9])
+    assert lesson["smoothed_by_hand"].item() == pytest.approx(truth, abs=1e-6)
+    assert lesson["smoothed"](lesson["logits"], lesson["last"]).item() == pytest.approx(truth, abs=1e-6)
+
+
+def test_a_smoothed_loss_punishes_being_too_sure_and_a_plain_one_never(lesson):
+    last, sizes = lesson["last"], [2.0, 4.0, 8.0, 16.0]
+    smoothed = [lesson["smoothed"](torch.tensor([[0, 0, size]]), last).item() for size in sizes]
+    plain = [lesson["cross_entropy"](torch.tensor([[0, 0, size]]), last).item() for size in sizes]
+    assert plain == sorted(plain, reverse=True)
+    assert smoothed[1] < smoothed[0] and smoothed[1] < smoothed[2] < smoothed[3]
+
+
+def test_class_weights_divide_by_the_sum_of_the_weights(lesson):
+    costs = [cross_entropy([2.0, 0.0], target) for target in lesson["rare_targets"].tolist()]
+    weights = [[1.0, 9.0][target] for target in lesson["rare_targets"].tolist()]
+    truth = sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights)
+    assert lesson["weighted_by_hand"].item() == pytest.approx(truth, abs=1e-6)
+    for scale in (1, 2):
+        layer = nn.CrossEntropyLoss(scale * lesson["weight"])
+        assert layer(lesson["lazy"], lesson["rare_targets"]).item() == pytest.approx(truth, abs=1e-6)
+    assert truth > 3 * lesson["each"].mean().item(), "laziness costs"
+
+
+def test_binary_cross_entropy_is_the_cross_entropy_of_two_classes(lesson):
+    """A question with logit x is a choice between two classes whose logits are 0 and x."""
+    pairs = zip(lesson["tag_logits"][0].tolist(), lesson["tag_targets"][0].tolist(), strict=True)
+    truth = statistics.mean(cross_entropy([0.0, x], int(y)) for x, y in pairs)
+    assert lesson["bce_by_hand"].item() == pytest.approx(truth, abs=1e-6)
+    assert nn.BCEWithLogitsLoss()(lesson["tag_logits"], lesson["tag_targets"]).item() == pytest.approx(truth, abs=1e-6)
+
+
+def test_every_picture_has_its_own_loss_and_their_mean_is_the_cost(lesson):
+    rows, labels = lesson["image_logits"].double().tolist(), lesson["labels"].tolist()
+    truth = [cross_entropy(row, label) for row, label in zip(rows, labels, strict=True)]
+    assert lesson["losses"].tolist() == pytest.approx(truth, abs=1e-5)
+    assert lesson["cost_of_all"].item() == pytest.approx(statistics.mean(truth), abs=1e-5)
+    assert statistics.mean(truth) == pytest.approx(math.log(10), abs=0.15)
+
+
+def test_the_objective_is_the_cost_and_the_squares_of_all_weights(lesson):
+    squares = sum(p.detach().double().square().sum().item() for p in lesson["model"].parameters())
+    assert lesson["objective"].item() == pytest.approx(lesson["losses"].mean().item() + 0.001 * squares, abs=1e-4)
+
+
+def test_a_tiny_push_moves_the_cost_and_no_answer(lesson):
+    assert lesson["cost_moves"]
+    assert not lesson["answers_move"]
+
+
+def test_with_softmax_twice_no_answer_is_better_than_146_and_mistakes_hardly_pull(lesson):
+    labels = lesson["labels"]
+    for scale in (1, 10, 100, 1000):
+        perfect = torch.softmax(scale * nn.functional.one_hot(labels, 10).double(), dim=1)
+        assert lesson["cross_entropy"](perfect, labels).item() >= math.log(math.e + 9) - 1 - 1e-12
+    p = [math.exp(x) / (math.exp(9) + 2) for x in (9, 0, 0)]
+    assert lesson["pulls"]["once"] == pytest.approx(p[1] - 1, abs=1e-6)
+    assert abs(lesson["pulls"]["twice"]) < 1e-3
+
+
+def test_a_column_against_a_row_is_every_output_against_every_target(lesson):
+    table = [(output - target) ** 2 for output in (1, 2, 3) for target in (1, 2, 3)]
+    assert lesson["lie"].item() == pytest.approx(statistics.mean(table), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make_labels", "error"),
+    [
+        (lambda labels: labels.float(), RuntimeError),
+        (lambda labels: labels.int(), RuntimeError),
+        (lambda labels: labels[:, None], RuntimeError),
+        (lambda labels: labels[:63], ValueError),
+        (lambda labels: labels + 10, IndexError),
+    ],
+    ids=["float", "int32", "column", "one short", "out of bounds"],
+)
+def test_cross_entropy_refuses_labels_of_another_kind_or_shape(lesson, make_labels, error):
+    with pytest.raises(error):
+        lesson["cross_entropy"](lesson["image_logits"], make_labels(lesson["labels"]))
