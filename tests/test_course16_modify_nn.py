@@ -1,0 +1,129 @@
+"""Course 16: what learns and what does not, counted by hand and compared bit by bit."""
+
+import pytest
+import torch
+from lessons import run_lesson
+from torch import nn
+from torchvision.models import resnet18, vgg16
+
+from common.data import ants_bees
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return run_lesson("Course16-ModifyNN").names
+
+
+@pytest.fixture(scope="module")
+def printed():
+    return run_lesson("Course16-ModifyNN").printed
+
+
+def linear(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+def test_vgg16_has_the_parameters_of_its_published_table():
+    channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]  # configuration D of the paper
+    features = sum(9 * i * o + o for i, o in zip(channels[:-1], channels[1:], strict=True))
+    classifier = linear(512 * 7 * 7, 4096) + linear(4096, 4096) + linear(4096, 1000)
+    text = run_lesson("Course16-ModifyNN").printed
+    for count in (features, classifier, features + classifier):
+        assert f" {count:,}\n" in text
+
+
+def test_the_replaced_vgg_is_vgg_with_ten_outputs_and_nothing_left_over(lesson):
+    with torch.device("meta"):
+        expected = vgg16(weights=None, num_classes=10)
+    shapes = {name: value.shape for name, value in lesson["vgg"].state_dict().items()}
+    assert shapes == {name: value.shape for name, value in expected.state_dict().items()}
+
+
+def test_a_layer_added_to_the_network_is_not_used_and_one_added_to_the_classifier_is(printed):
+    assert "added to the network:    (1, 1000) parameters 138,367,554" in printed
+    assert "added to the classifier: (1, 10) parameters 138,367,554" in printed
+    assert 138_357_544 + linear(1000, 10) == 138_367_554
+
+
+def test_the_meta_network_holds_no_numbers(lesson):
+    assert {p.device.type for p in lesson["vgg"].parameters()} == {"meta"}
+
+
+def test_only_the_head_learned_in_section_9(lesson):
+    before, after = lesson["frozen_before"], lesson["model"].state_dict()
+    frozen = [name for name in before if not name.startswith(("layer4", "fc")) and "running" not in name]
+    frozen = [name for name in frozen if not name.endswith("num_batches_tracked")]  # section 15 moves those
+    assert len(frozen) > 40
+    assert all(torch.equal(before[name], after[name]) for name in frozen), "the trunk never learns"
+    line = next(line for line in run_lesson("Course16-ModifyNN").printed.splitlines() if "changed by training" in line)
+    assert line.endswith("['fc.weight', 'fc.bias']")
+
+
+def test_fine_tuning_moved_every_weight_of_the_last_block(lesson):
+    before, after = lesson["frozen_before"], lesson["model"].state_dict()
+    moved = [name for name, _ in lesson["model"].named_parameters() if name.startswith("layer4")]
+    assert len(moved) == 15
+    assert not any(torch.equal(before[name], after[name]) for name in moved)
+
+
+def test_the_counts_of_learning_parameters_are_those_of_the_layers(printed):
+    def block(inputs, outputs, shortcut):
+        return 9 * inputs * outputs + 9 * outputs**2 + 4 * outputs + shortcut * (inputs * outputs + 2 * outputs)
+
+    last = block(256, 512, True) + block(512, 512, False)
+    assert f"parameters that learn {last + linear(512, 2):,}\n" in printed
+    assert f"new head: parameters that learn {linear(512, 2):,} of 11,177,538" in printed
+    assert sum(p.numel() for p in resnet18(num_classes=2).parameters()) == 11_177_538
+
+
+def test_features_computed_once_are_those_of_each_picture_alone(lesson):
+    """eval mode: whatever else is in the batch. The network is rebuilt as it was before anything was trained."""
+    model = resnet18(weights=None, num_classes=2)
+    model.load_state_dict(lesson["frozen_before"])
+    model.fc = nn.Identity()
+    model.eval()
+    with torch.no_grad():
+        alone = torch.cat([model(image[None]) for image in lesson["val_images"][:5]])
+    assert torch.allclose(alone, lesson["val_features"][:5], atol=1e-4)
+
+
+def test_a_trained_head_knows_more_than_an_untrained_one(lesson):
+    labels = torch.tensor(ants_bees("val").targets)
+    right = {name: (logits.argmax(1) == labels).double().mean() for name, logits in lesson["answers"].items()}
+    assert right["nothing trained"] < 0.62, "it can only guess"
+    assert right["head trained"] > 0.62
+    assert right["last block too"] > 0.62
+
+
+def test_the_confusion_matrix_counts_every_picture_once(lesson):
+    labels, guesses = lesson["val_labels"].tolist(), lesson["answers"]["last block too"].argmax(1).tolist()
+    pairs = list(zip(labels, guesses, strict=True))
+    expected = [[pairs.count((row, column)) for column in range(2)] for row in range(2)]
+    assert lesson["confusion"].tolist() == expected
+
+
+def test_the_pictures_have_the_mean_that_the_weights_ask_for(lesson):
+    back = lesson["val_images"] * lesson["std"] + lesson["mean"]
+    assert torch.allclose(back * 255, lesson["val_bytes"].float(), atol=1e-3)
+    assert lesson["mean"].flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+
+
+def test_weights_are_taken_only_where_their_file_lies_in_the_cache(lesson, tmp_path, monkeypatch, capsys):
+    weights = lesson["ResNet18_Weights"].DEFAULT
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert lesson["cached"](weights) is None
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / weights.url.rsplit("/", 1)[1]).touch()
+    assert lesson["cached"](weights) is weights
+    assert "ResNet18: trained weights" in capsys.readouterr().out
+
+
+def test_pretrained_true_did_not_touch_the_readers_own_cache(lesson):
+    assert torch.hub.get_dir() == lesson["kept"]
+    assert len(lesson["caught"]) == 2 and {w.category for w in lesson["caught"]} == {UserWarning}
+
+
+def test_train_mode_moves_exactly_the_buffers_of_batch_norm(lesson):
+    layers = {name for name, layer in lesson["model"].named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    assert {name.rpartition(".")[0] for name in lesson["changed"]} == layers
+    assert set(lesson["changed"]) == {name for name, _ in lesson["model"].named_buffers()}
