@@ -14,7 +14,7 @@ train: $(INSTALLED)       ## train the course CNN with the default options
 	$(RUN) Course19-TrainGPU/train.py
 
 test: $(INSTALLED)        ## run all tests
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser
 	$(RUN) -m tensorboard.main --logdir logs
