@@ -118,12 +118,15 @@ def find_run(resume: str, out: str | None) -> tuple[dict, Path]:
         paths = sorted(checkpoint_dir(LESSON).glob("*/last.pt"), key=lambda p: p.stat().st_mtime, reverse=True)
     if not paths:
         raise UserError(f"there is no run in {checkpoint_dir(LESSON)} to resume: leave --resume out to start one")
-    runs = [(checkpoint.load(path), path) for path in paths]
-    for saved, path in runs:
+    newest = None
+    for path in paths:  # opened one by one: older runs, damaged ones too, do not matter to an unfinished newer one
+        saved = checkpoint.load(path)
         if not {"optimizer", "schedule", "options", "history"} <= saved.keys():
             raise UserError(f"{path} holds weights but no training to go on with: take a run's last.pt")
-    saved, path = next((run for run in runs if "test" not in run[0]), runs[0])
-    return saved, path.parent
+        newest = newest or (saved, path.parent)
+        if "test" not in saved:
+            return saved, path.parent
+    return newest
 
 
 def claim_folder(out: str | None) -> Path:

@@ -310,6 +310,16 @@ def test_resume_alone_takes_the_newest_unfinished_run(course_home, pictures, mon
     assert (course_home / "checkpoints/Course19-TrainGPU/run-002/last.pt").read_bytes() == before
 
 
+def test_a_damaged_older_run_does_not_keep_a_newer_one_from_resuming(course_home, pictures, monkeypatch, capsys):
+    older = course_home / "checkpoints/Course19-TrainGPU/run-000"
+    older.mkdir(parents=True)
+    (older / "last.pt").write_bytes(b"PK damaged")
+    os.utime(older / "last.pt", (1, 1))
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    assert run("--resume") == 0
+
+
 def test_resume_refuses_another_learning_rate_but_takes_another_device(course_home, pictures, monkeypatch, capsys):
     stop_after(1, monkeypatch)
     assert run("--data", pictures, *QUICK) == 130
@@ -386,8 +396,6 @@ def test_mixed_precision_learns_too(course_home, pictures, capsys):
     ],
 )
 def test_bad_options_get_one_clear_line(argv, says, course_home, capsys):
-    if "drawn" in argv:  # drawn once for all tests
-        shutil.copytree(home(), course_home, dirs_exist_ok=True) if home() != course_home else None
     code, _, err = run(*argv, capsys=capsys)
     assert code == 2
     assert says in one_line(err)
