@@ -9,16 +9,16 @@ Read  notes.md
 """
 
 import argparse
-import itertools
 import math
-import os
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
-# Before torch is imported: threads that wait sleep instead of spinning. On a busy machine that is many times faster.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from common.cpu import tune_cpu
+
+tune_cpu()  # before torch is imported: it makes a step faster, and the program a better neighbour (notes, section 8)
 
 import torch
 from matplotlib.figure import Figure
@@ -26,13 +26,15 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from common import UserError, checkpoint
+from common import UserError, checkpoint, distributed, runs
 from common.cli import OneLineParser, exit_code, number
 from common.data import MemoryLoader, in_memory, mean_and_std, open_data, resolve_data, stratified
 from common.device import DEVICES, pick_device
 from common.figures import draw_curves, draw_predictions, save_figure
 from common.models import MODELS, count_parameters, make_model
-from common.paths import checkpoint_dir, log_dir, make_folder, shown
+from common.paths import make_folder, shown
+from common.stopping import Stopped, StopSignals
+from common.training import Tally, Training
 
 LESSON = "Course19-TrainGPU"
 
@@ -44,7 +46,7 @@ TINY = 1e-12  # "more than nothing", for rates that must not be 0
 RECIPE_OPTIONS = [  # option, its values, what it means, and what --recipe modern and --recipe classic set it to
     ("model", list(MODELS), "the network", "cnn", "cnn-classic"),
     ("epochs", number(int, 1), "passes over the training pictures", 10, 10),
-    ("batch-size", number(int, 1), "pictures a step", 64, 64),
+    ("batch-size", number(int, 1), "pictures a step, of all processes together", 64, 64),
     ("optimizer", ["sgd", "adamw"], "how a gradient becomes a step", "sgd", "sgd"),
     ("lr", number(float, TINY), "learning rate; the peak, with onecycle", 0.05, 0.01),
     ("momentum", number(float, 0, 1), "of sgd; Nesterov's, where it is not 0", 0.9, 0.0),
@@ -56,8 +58,9 @@ RECIPE_OPTIONS = [  # option, its values, what it means, and what --recipe moder
 ]
 ADAMW_LR = 0.002  # where --optimizer adamw comes without --lr: the recipes' rates are SGD's
 DEFAULTS = {"recipe": "modern", "val_split": 0.1, "limit": None, "seed": 0, "device": "auto"}
-DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None}
-FREE_ON_RESUME = {"resume", "out", "logdir", "device", "amp", "compile"}  # these may differ from the stopped run's
+DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None, "save_every": 1000}
+# What may differ from the first part of a run that is resumed:
+FREE_ON_RESUME = {"resume", "out", "logdir", "device", "amp", "compile", "save_every"}
 
 
 def parse_options(argv: list[str] | None) -> dict:
@@ -74,6 +77,7 @@ def parse_options(argv: list[str] | None) -> dict:
     add("--compile", action=flag, help="torch.compile the network (default: no)")
     add("--out", metavar="DIR", help=f"checkpoints and curves (default: the next checkpoints/{LESSON}/run-NNN)")
     add("--logdir", metavar="DIR", help="TensorBoard (default: beside it under logs/, or inside --out)")
+    add("--save-every", metavar="K", type=number(int, 1), help="checkpoint after K steps, too (default: 1000)")
     add("--resume", nargs="?", const="", metavar="RUN", help="go on with a run (folder or file; default: the newest)")
     recipe = parser.add_argument_group("set by --recipe, each can be given on its own")
     for name, values, meaning, modern, classic in RECIPE_OPTIONS:
@@ -97,61 +101,14 @@ def complete_options(given: dict, saved: dict | None) -> dict:
 
     options = dict(saved["options"])
     for name in given.keys() - FREE_ON_RESUME:
-        before = options[name]
-        if name == "epochs" and options["schedule"] == "constant" and given["epochs"] >= saved["epoch"]:
-            continue  # without a schedule that ends with the last epoch, a run may as well be longer
+        before, option, why = options[name], f"--{name.replace('_', '-')}", ""
+        if name == "epochs" and given["epochs"] >= saved["epoch"]:
+            if options["schedule"] == "constant":
+                continue  # without a schedule that ends with the last epoch, a run may as well be longer
+            why = ", for its learning rate is planned to end near 0 with the last of them"
         if given[name] != before:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"that run has {option} {before}, so the rest must too: leave {option} out, or start anew")
+            raise UserError(f"that run has {option} {before}{why}: leave {option} out, or start a new run")
     return options | given
-
-
-# ---- Folders ---------------------------------------------------------------------------------------------------------
-
-
-def find_run(resume: str, out: str | None) -> tuple[dict, Path]:
-    """The checkpoint to go on from and its folder; with neither named, those of the newest unfinished run."""
-    if resume or out:
-        path = Path(resume or out).expanduser().resolve()
-        paths = [path / "last.pt" if path.is_dir() else path]
-    else:
-        paths = sorted(checkpoint_dir(LESSON).glob("*/last.pt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    if not paths:
-        raise UserError(f"there is no run in {checkpoint_dir(LESSON)} to resume: leave --resume out to start one")
-    newest = None
-    for path in paths:  # opened one by one: older runs, damaged ones too, do not matter to an unfinished newer one
-        saved = checkpoint.load(path)
-        if not {"optimizer", "schedule", "options", "history"} <= saved.keys():
-            raise UserError(f"{path} holds weights but no training to go on with: take a run's last.pt")
-        newest = newest or (saved, path.parent)
-        if "test" not in saved:
-            return saved, path.parent
-    return newest
-
-
-def claim_folder(out: str | None) -> Path:
-    """A folder for this run alone: --out, or the next free run-NNN."""
-    if out:
-        folder = make_folder(Path(out).expanduser().resolve())
-        if (folder / "last.pt").exists():
-            raise UserError(f"{folder} holds a run: add --resume to go on with it, or choose another --out")
-        return folder
-    for n in itertools.count(1):
-        folder = checkpoint_dir(LESSON) / f"run-{n:03}"
-        if folder.exists() or log_folder(folder, None).exists():
-            continue
-        try:
-            folder.mkdir()  # fails where another run was faster, so no two runs ever share one
-            return folder
-        except FileExistsError:
-            continue
-
-
-def log_folder(out: Path, logdir: str | None) -> Path:
-    """Where TensorBoard's files of the run in `out` lie."""
-    if logdir:
-        return Path(logdir).expanduser().resolve()
-    return log_dir(LESSON) / out.name if out.parent == checkpoint_dir(LESSON) else out / "logs"
 
 
 # ---- Data, model, optimizer ------------------------------------------------------------------------------------------
@@ -159,7 +116,7 @@ def log_folder(out: Path, logdir: str | None) -> Path:
 
 def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, MemoryLoader], dict]:
     """Loaders "train", "val" (none with --val-split 0) and "test"; and what a checkpoint must say about the data."""
-    train_set, test_set = open_data(options["data"], "train"), open_data(options["data"], "test")
+    train_set, test_set = (distributed.one_then_all(open_data, options["data"], split) for split in ("train", "test"))
     classes = train_set.classes
     if classes != test_set.classes:
         differ = ", ".join(sorted(set(classes) ^ set(test_set.classes)))
@@ -171,6 +128,9 @@ def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, Memory
     kept = kept[~torch.isin(kept, held_out)]
     if len(labels[kept].unique()) < len(classes):
         raise UserError(f"{len(kept)} training pictures are too few for {len(classes)} classes: raise --limit")
+    last_step = (len(kept) - 1) % options["batch_size"] + 1
+    if last_step < distributed.world_size():
+        raise UserError(f"the last step of an epoch has {last_step} pictures, too few to share: change --batch-size")
     # Measured on what is trained on alone: nothing about the other pictures may leak in.
     mean, std = mean_and_std(images[kept]) if options["normalize"] else ([0.0] * 3, [1.0] * 3)
 
@@ -180,8 +140,8 @@ def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, Memory
     how = {"shuffle": True, "augment": options["augment"], "seed": options["seed"]}
     loaders = {"train": loader(images[kept], labels[kept], options["batch_size"], **how)}
     if len(held_out):
-        loaders["val"] = loader(images[held_out], labels[held_out], batch_size=500)
-    loaders["test"] = loader(*in_memory(test_set), batch_size=500)
+        loaders["val"] = loader(images[held_out], labels[held_out], batch_size=250)
+    loaders["test"] = loader(*in_memory(test_set), batch_size=250)
     return loaders, {"classes": list(classes), "mean": mean, "std": std, "data": options["data"]}
 
 
@@ -202,13 +162,21 @@ def build_optimizer(model: nn.Module, options: dict, num_steps: int):
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
 
 
+def build_loss(options: dict) -> nn.Module:
+    """What training makes small."""
+    return nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
+
+
 # ---- One epoch -------------------------------------------------------------------------------------------------------
 
 
-def train_one_epoch(model, batches, loss_fn, optimizer, schedule, amp: bool = False) -> tuple[float, float]:
-    """One pass over the training batches: mean loss and accuracy (0…1) over all samples, as the weights went along."""
+def train_one_epoch(model, batches, loss_fn, optimizer, schedule, amp=False, tally=None, after_step=None):
+    """One pass over the training batches: mean loss and accuracy (0…1) over all samples, as the weights went along.
+
+    The tally of an epoch that was stopped in its middle goes on; after_step() is called when a step is complete.
+    """
+    tally = tally or Tally()
     model.train()
-    loss_sum, correct, count = 0.0, 0, 0
     for images, labels in batches:
         optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
@@ -217,25 +185,23 @@ def train_one_epoch(model, batches, loss_fn, optimizer, schedule, amp: bool = Fa
         loss.backward()
         optimizer.step()
         schedule.step()
-        # Summed up as tensors: .item() would make the CPU wait for the GPU at every step.
-        loss_sum += loss.detach() * len(labels)
-        correct += (logits.argmax(dim=1) == labels).sum()
-        count += len(labels)
-    return float(loss_sum) / count, int(correct) / count
+        tally.add(loss, logits, labels)
+        if after_step:
+            after_step()
+    return tally.means()
 
 
 @torch.no_grad()
 def evaluate(model, batches, loss_fn, amp: bool = False) -> tuple[float, float]:
-    """Mean loss and accuracy (0…1) over all samples. Not the mean of the batches' means: the last may be smaller."""
+    """Mean loss and accuracy (0…1) over all samples."""
+    tally = Tally()
     model.eval()
-    loss_sum, correct, count = 0.0, 0, 0
     for images, labels in batches:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
             logits = model(images)
-            loss_sum += loss_fn(logits, labels) * len(labels)
-        correct += (logits.argmax(dim=1) == labels).sum()
-        count += len(labels)
-    return float(loss_sum) / count, int(correct) / count
+            loss = loss_fn(logits, labels)
+        tally.add(loss, logits, labels)
+    return tally.means()
 
 
 # ---- What a person sees ----------------------------------------------------------------------------------------------
@@ -255,6 +221,7 @@ def log(writer: SummaryWriter, row: dict) -> None:
     for name, value in row.items():
         if name != "epoch":
             writer.add_scalar("/".join(reversed(name.split("_"))), value, row["epoch"])
+    writer.flush()  # before the checkpoint that says this epoch is done
 
 
 @torch.no_grad()
@@ -270,106 +237,138 @@ def predictions_page(model: nn.Module, loader: MemoryLoader, classes: list[str])
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code 0; 2 after one line on standard error for what the user can mend; 130 after Ctrl-C."""
-    on_interrupt = "stopped; --resume goes on after the last finished epoch"
-    return exit_code("train.py", lambda: run(parse_options(argv)), on_interrupt)
+    """Exit code 0; 2 after one line on standard error for what the user can mend; 130 after Ctrl-C, 143 after kill."""
+    return exit_code("train.py", lambda: run(parse_options(argv)))
 
 
 def run(given: dict) -> int:
     """Build everything from the options, train, measure the test split once, say where everything lies."""
-    saved, out = find_run(given["resume"], given.get("out")) if "resume" in given else (None, None)
-    options = complete_options(given, saved)
-    if saved and "test" in saved and len(saved["history"]) >= options["epochs"]:
-        print(f"nothing to do: {shown(out)} is finished, with {saved['test']['accuracy']:.2%} on the test pictures")
+    with ExitStack() as until_the_end:
+        stop = until_the_end.enter_context(StopSignals())
+        until_the_end.enter_context(distributed.processes(given.get("device", "auto")))
+        saved, out = None, None
+        if "resume" in given:
+            which = given["resume"] or given.get("out")
+            saved, out = distributed.from_first(runs.find_run, LESSON, which, until_the_end)
+        options = complete_options(given, saved)
+        if saved and "test" in saved and saved["epoch"] >= options["epochs"]:
+            print(f"nothing to do: {shown(out)} is finished, with {saved['test']['accuracy']:.2%} on the test pictures")
+            return 0
+
+        device, reason = pick_device(options["device"])
+        print(reason)
+        loaders, about_data = build_loaders(options, device)
+        sizes = ", ".join(f"{len(loader.labels):,} {split}" for split, loader in loaders.items())
+        print(f"data: {options['data']} ({sizes}; {len(about_data['classes'])} classes)")
+        torch.manual_seed(options["seed"])
+        model = build_model(options["model"], len(about_data["classes"]), device)
+        print(f"model: {options['model']} ({count_parameters(model):,} parameters), recipe: {options['recipe']}")
+        optimizer, schedule = build_optimizer(model, options, options["epochs"] * len(loaders["train"]))
+        about = about_data | {"model": options["model"], "options": options}
+        training = Training(model, optimizer, schedule, about)
+        if saved:
+            training.restore(saved, out)
+            steps = f" and {training.tally.steps} steps" if training.tally.steps else ""
+            print(f"resuming {shown(out)} after epoch {saved['epoch']} of {options['epochs']}{steps}")
+        else:
+            out = distributed.from_first(runs.claim_folder, LESSON, options["out"], until_the_end)
+            training.save(out / runs.LAST)  # a full or forbidden disk is found before the training
+
+        logs, writer = runs.log_folder(LESSON, out, options["logdir"]), None  # only process 0 writes
+        if distributed.rank() == 0:
+            writer = SummaryWriter(make_folder(logs), purge_step=len(training.history) + 1)
+            until_the_end.enter_context(writer)
+            if not saved:
+                with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch calls deprecated
+                    writer.add_graph(model, next(iter(loaders["test"]))[0][:1])
+        fit(training, loaders, options, out, writer, stop)
+        finish(training, loaders, options, out, writer)
+        print(f"TensorBoard   tensorboard --logdir {shown(logs.parent)}")
+        print(f"use it        python {shown(Path(__file__).parents[1] / 'Course20-ModelTest' / 'test.py')} PICTURE …")
         return 0
 
-    device, reason = pick_device(options["device"])
-    print(reason)
-    loaders, about_data = build_loaders(options, device)
-    sizes = ", ".join(f"{len(loader.labels):,} {split}" for split, loader in loaders.items())
-    print(f"data: {options['data']} ({sizes}; {len(about_data['classes'])} classes)")
-    torch.manual_seed(options["seed"])
-    model = build_model(options["model"], len(about_data["classes"]), device)
-    print(f"model: {options['model']} ({count_parameters(model):,} parameters), recipe: {options['recipe']}")
-    optimizer, schedule = build_optimizer(model, options, options["epochs"] * len(loaders["train"]))
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
-    compiled = torch.compile(model) if options["compile"] else model  # another road to the same weights
+
+def fit(training: Training, loaders: dict[str, MemoryLoader], options: dict, out: Path, writer, stop: StopSignals):
+    """Train for the epochs that are left, with checkpoints in `out`. UserError, and Stopped, between two steps."""
+    model, optimizer, schedule, history = training.model, training.optimizer, training.schedule, training.history
+    device, epochs, num_steps = loaders["train"].images.device, options["epochs"], len(loaders["train"])
     amp = device.type == "cuda" and torch.cuda.is_bf16_supported(False) if options["amp"] is None else options["amp"]
+    compiled = torch.compile(model) if options["compile"] else model  # another road to the same weights
+    parallel = distributed.data_parallel(compiled, loaders["train"])
+    loss_fn = build_loss(options)
+    look_every = 1 if device.type == "cpu" else 50  # steps; on a GPU, each look makes the CPU wait
 
-    history, best = [], {"epoch": 0, "accuracy": -math.inf}
-    if saved:
-        checkpoint.load_state(model, saved["state_dict"], out)
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        history, best = saved["history"], saved["best"]
-        print(f"resuming {shown(out)} after epoch {len(history)} of {options['epochs']}")
-    else:
-        out = claim_folder(options["out"])
+    def save_last() -> None:
+        training.save(out / runs.LAST, keep_old_as=out / runs.PREVIOUS)
 
-    def snapshot() -> dict:
-        """All that test.py needs to use the network and --resume needs to go on: tensors and plain values."""
-        return {
-            **about_data,
-            "model": options["model"],
-            "state_dict": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-            "epoch": len(history),
-            "history": history,
-            "best": best,
-            "options": options,
-        }
+    def after_step() -> None:
+        """Is the loss finite, is a checkpoint due, did somebody ask to stop? All processes find the same answers."""
+        tally = training.tally
+        due = tally.steps % options["save_every"] == 0 or tally.steps == num_steps
+        if not due and tally.steps % look_every:
+            return
+        bad_step, signum = distributed.largest([tally.settle(), stop.received])
+        if bad_step:
+            where = f"step {bad_step} of epoch {len(history) + 1} (learning rate {schedule.get_last_lr()[0]:.3g})"
+            raise UserError(f"the loss is not finite at {where}: try a smaller --lr")
+        if due or signum:
+            tally.seconds = time.perf_counter() - started
+            save_last()
+        if signum:
+            raise Stopped(signum, "all is saved; --resume goes on with the next step")
 
-    if not saved:
-        checkpoint.save(out / "last.pt", snapshot())  # a full or forbidden disk is found before the training
-    logs = log_folder(out, options["logdir"])
-    with SummaryWriter(logs, purge_step=len(history) + 1) as writer:
-        if not saved:
-            with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch itself calls deprecated
-                writer.add_graph(model, next(iter(loaders["test"]))[0][:1])
-        for epoch in range(len(history) + 1, options["epochs"] + 1):
-            started = time.perf_counter()
-            loaders["train"].set_epoch(epoch)
-            batches = tqdm(loaders["train"], f"epoch {epoch}/{options['epochs']}", leave=False, disable=None)
-            row = {"epoch": epoch, "lr": schedule.get_last_lr()[0]}
-            measured = train_one_epoch(compiled, batches, loss_fn, optimizer, schedule, amp)
-            row["train_loss"], row["train_accuracy"] = measured
-            if not math.isfinite(row["train_loss"]):
-                raise UserError(f"the loss of epoch {epoch} is not finite (lr {row['lr']:.3g}): try a smaller --lr")
-            if "val" in loaders:
+    stop.patient, stop.advice = True, "--resume goes on after the last checkpoint"
+    for epoch in range(len(history) + 1, epochs + 1):
+        tally = training.tally  # with steps in it, where the epoch was stopped in its middle
+        started = time.perf_counter() - tally.seconds
+        loaders["train"].set_epoch(epoch, first=tally.steps)
+        how = {"initial": tally.steps, "leave": False, "disable": None if writer else True}
+        batches = tqdm(loaders["train"], f"epoch {epoch}/{epochs}", **how)
+        loss, accuracy = train_one_epoch(parallel, batches, loss_fn, optimizer, schedule, amp, tally, after_step)
+        row = {"epoch": epoch, "lr": schedule.get_last_lr()[0], "train_loss": loss, "train_accuracy": accuracy}
+        if "val" in loaders:
+            distributed.share_buffers(model)
+            with stop.at_once():
                 row["val_loss"], row["val_accuracy"] = evaluate(compiled, loaders["val"], loss_fn, amp)
-            row["seconds"] = time.perf_counter() - started
-            history.append(row)
-            # Without validation pictures there is nothing to choose by: the last epoch is the best.
-            is_best = "val" not in loaders or row["val_accuracy"] > best["accuracy"]
-            if is_best:
-                best = {"epoch": epoch, "accuracy": row.get("val_accuracy", -math.inf)}
-                checkpoint.save(out / "best.pt", snapshot())
-            checkpoint.save(out / "last.pt", snapshot())
+        row["seconds"] = time.perf_counter() - started
+        history.append(row)
+        training.tally = Tally()
+        # Without validation pictures there is nothing to choose by: the last epoch is the best.
+        is_best = "val" not in loaders or row["val_accuracy"] > training.best["accuracy"]
+        if is_best:
+            training.best = {"epoch": epoch, "accuracy": row.get("val_accuracy", -math.inf)}
+            training.save(out / "best.pt")
+        if writer:
             log(writer, row)
-            print(describe(row, options["epochs"], is_best))
+        save_last()
+        print(describe(row, epochs, is_best))
+    stop.patient = False
 
-        # The test pictures have not been looked at until here. One measurement, by the weights chosen without them.
-        model.load_state_dict(checkpoint.load(out / "best.pt")["state_dict"])
-        test = {"epoch": best["epoch"]}
-        test["loss"], test["accuracy"] = evaluate(compiled, loaders["test"], loss_fn, amp)
-        writer.add_scalar("loss/test", test["loss"], test["epoch"])
-        writer.add_scalar("accuracy/test", test["accuracy"], test["epoch"])
-        page = predictions_page(model, loaders["test"], about_data["classes"])
-        save_figure(page, out / "predictions.png")
-        writer.add_figure("predictions", page, test["epoch"])
-    save_figure(draw_curves(history, test), out / "curves.png")
-    checkpoint.save(out / "last.pt", checkpoint.load(out / "last.pt") | {"test": test})  # now the run is finished
+
+def finish(training: Training, loaders: dict[str, MemoryLoader], options: dict, out: Path, writer) -> None:
+    """Measure the test pictures once, with the weights that were chosen without them; draw and print what came out."""
+    best = distributed.from_first(checkpoint.load, out / "best.pt")
+    training.model.load_state_dict(best["state_dict"])
+    loss, accuracy = evaluate(training.model, loaders["test"], build_loss(options))
+    if not writer:
+        return  # process 0 writes
+    test = {"epoch": best["epoch"], "loss": loss, "accuracy": accuracy}
+    writer.add_scalar("loss/test", loss, test["epoch"])
+    writer.add_scalar("accuracy/test", accuracy, test["epoch"])
+    page = predictions_page(training.model, loaders["test"], training.about["classes"])
+    writer.add_figure("predictions", page, test["epoch"])
+    save_figure(page, out / "predictions.png")
+    save_figure(draw_curves(training.history, test), out / "curves.png")
+    finished = checkpoint.load(out / runs.LAST) | {"test": test}
+    checkpoint.save(out / runs.LAST, finished, keep_old_as=out / runs.PREVIOUS)
 
     count = len(loaders["test"].labels)
     print(f"\nbest epoch    {test['epoch']}")
-    print(f"test accuracy {test['accuracy']:.2%} of {count:,} pictures, measured once, with the weights of that epoch")
+    print(f"test accuracy {accuracy:.2%} of {count:,} pictures, measured once, with the weights of that epoch")
     print(f"checkpoint    {shown(out / 'best.pt')}")
     print(f"curves        {shown(out / 'curves.png')} (and predictions.png beside it)")
-    print(f"TensorBoard   tensorboard --logdir {shown(logs.parent)}")
-    print(f"use it        python {shown(Path(__file__).parents[1] / 'Course20-ModelTest' / 'test.py')} PICTURE …")
-    return 0
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # into a file, too, each line is written when it is printed
     sys.exit(main())

@@ -6,11 +6,12 @@ Run   python Course20-ModelTest/test.py PICTURE …                 what is on t
 Read  notes.md
 """
 
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; see Course 19
+from common.cpu import tune_cpu
+
+tune_cpu()  # before torch is imported; see Course 19
 
 import torch
 from PIL import Image, ImageOps

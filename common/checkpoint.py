@@ -20,6 +20,9 @@ from common.paths import replacing
 # What load_trained() needs of a checkpoint of ours; `classes` is a list of names, `mean` and `std` are per channel.
 FORMAT = ("model", "state_dict", "classes", "mean", "std")
 
+# Before it, torch.load(weights_only=True) was no protection (CVE-2025-32434 until 2.5.1, CVE-2026-24747 until 2.9.1).
+SAFE_TORCH = (2, 10)
+
 # What people hand over by mistake, by the first bytes of the file.
 LOOKALIKES = {
     b"<": "a web page (was a download refused?)",
@@ -32,14 +35,15 @@ LOOKALIKES = {
 }
 
 
-def save(path: Path, contents: dict) -> None:
+def save(path: Path, contents: dict, keep_old_as: Path | None = None) -> None:
     """Write a checkpoint beside `path` and move it into place, so that a crash leaves the old one or the new one.
 
-    UserError where the disk is full or forbidden.
+    The old one is then gone, or renamed to `keep_old_as`. UserError where the disk is full or forbidden.
     """
+    _demand_safe_torch()
     buffer = io.BytesIO()  # torch.save() into a file would turn a full disk into a RuntimeError of its own
     torch.save(contents, buffer)
-    with replacing(Path(path)) as beside:
+    with replacing(Path(path), keep_old_as) as beside:
         beside.write_bytes(buffer.getbuffer())
 
 
@@ -49,6 +53,7 @@ def load(path: Path) -> dict:
     UserError for everything that is no checkpoint, is damaged, or holds more than tensors and plain values.
     torch.load() verifies no checksum (a flipped bit loads silently): the archive's own CRC-32 sums are checked first.
     """
+    _demand_safe_torch()
     path = Path(path)
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.pt*"))
@@ -85,6 +90,17 @@ def load(path: Path) -> dict:
     if not isinstance(contents, dict):
         raise UserError(f"{path} holds a {type(contents).__name__}, no state_dict and no checkpoint of this course")
     return contents
+
+
+def _demand_safe_torch() -> None:
+    """UserError where this PyTorch's weights_only=True has known holes."""
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < SAFE_TORCH:
+        needed = ".".join(map(str, SAFE_TORCH))
+        raise UserError(
+            f"PyTorch {torch.__version__} can be made to run code by a prepared checkpoint: "
+            f"install {needed} or newer, with pip install -r requirements.txt"
+        )
 
 
 @dataclass

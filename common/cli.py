@@ -1,11 +1,14 @@
 """What the command lines of train.py and test.py share: one clear line for bad input, and the exit codes."""
 
 import argparse
+import errno
 import math
 import sys
 from collections.abc import Callable
 
 from common import UserError
+from common.distributed import local_rank
+from common.stopping import Stopped
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -40,13 +43,24 @@ def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], 
     return parse
 
 
-def exit_code(program: str, run: Callable[[], int], on_interrupt: str = "stopped") -> int:
-    """What run() returns; 2 after one line on standard error for a UserError; 130 after Ctrl-C."""
+def exit_code(program: str, run: Callable[[], int]) -> int:
+    """What run() returns; or 2 for a UserError or a full disk, 128 + the signal's number where one stopped it.
+
+    These get one line on standard error. Where several processes train together, one of each machine speaks for all.
+    """
     try:
         return run()
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
+        code, message = 2, f"{program}: {error}"
+    except Stopped as error:
+        code, message = 128 + error.signum, f"\n{program}: {error}"
     except KeyboardInterrupt:
-        print(f"\n{program}: {on_interrupt}", file=sys.stderr)
-        return 130
+        code, message = 130, f"\n{program}: stopped"
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        code, message = 2, f"{program}: cannot use{where} ({error.strerror}): free some space or choose another place"
+    if local_rank() == 0:
+        print(message, file=sys.stderr)
+    return code

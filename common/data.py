@@ -1,6 +1,7 @@
 """The data sets of the course: the real one where it is in data/, else a drawn stand-in of the same shape."""
 
 import hashlib
+import itertools
 import pickle
 import tempfile
 import warnings
@@ -16,7 +17,7 @@ from torchvision import datasets
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
-from common import UserError, drawn
+from common import UserError, distributed, drawn
 from common.download import download
 from common.paths import data_dir, make_folder, shown
 
@@ -278,6 +279,10 @@ class MemoryLoader:
 
     shuffle and augment (random flip, random crop after `PADDING` pixels of padding) draw from the seed and the epoch
     alone, so that epoch 7 of a resumed run is epoch 7 of the run that was never stopped: call set_epoch() before each.
+
+    Where several processes train together, each gets its part of every batch, and `share` says how much of the batch
+    yielded last that is (0…1). Parts without a picture, of a last batch smaller than the processes are many, are
+    left out.
     """
 
     PADDING = 4
@@ -287,11 +292,12 @@ class MemoryLoader:
         self.labels, self.batch_size = labels, batch_size
         self.mean = torch.tensor(mean, device=images.device)
         self.std = torch.tensor(std, device=images.device)
-        self.shuffle, self.augment, self.seed, self.epoch = shuffle, augment, seed, 0
+        self.shuffle, self.augment, self.seed = shuffle, augment, seed
+        self.epoch, self.first, self.share = 0, 0, 1.0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the augmentation of the next pass."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Choose the order and the augmentation of the next pass, and with which batch it begins."""
+        self.epoch, self.first = epoch, first
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
@@ -303,8 +309,12 @@ class MemoryLoader:
         flips = torch.rand(count, generator=generator) < 0.5
         shifts = torch.randint(0, 2 * self.PADDING + 1, (count, 2), generator=generator)
         # All random numbers of the epoch cross to the device at once: no batch has to wait for the CPU.
-        batches = [t.to(device).split(self.batch_size) for t in (order, flips, shifts)]
-        for index, flip, shift in zip(*batches, strict=True):
+        batches = zip(*(t.to(device).split(self.batch_size) for t in (order, flips, shifts)), strict=True)
+        for batch in itertools.islice(batches, self.first, None):
+            index, flip, shift = (t.tensor_split(distributed.world_size())[distributed.rank()] for t in batch)
+            self.share = len(index) / len(batch[0])
+            if self.share == 0:
+                continue
             images = self.images[index]  # (B, H, W, 3)
             if self.augment:
                 images = random_crop_and_flip(images, flip, shift, self.PADDING)

@@ -3,6 +3,7 @@
 import torch
 
 from common import UserError
+from common.distributed import local_rank
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -22,6 +23,7 @@ def pick_device(name: str = "auto") -> tuple[torch.device, str]:
             raise UserError(f"no {name} device here: {_why_no_gpu()}. Use --device auto or --device cpu")
 
     if device.type == "cuda":
+        device = torch.device("cuda", local_rank())
         gpu = torch.cuda.get_device_properties(device)
         return device, f"device: cuda ({gpu.name}, {gpu.total_memory / 2**30:.0f} GiB)"
     if device.type == "cpu":

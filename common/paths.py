@@ -10,6 +10,7 @@ COURSE_HOME names (the tests use that).
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,18 +71,28 @@ def shown(path: Path) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, keep_old_as: Path | None = None) -> Iterator[Path]:
     """A temporary path beside `path`; what was written there takes its place at the end, all at once.
 
-    Whatever happens in between, an older file at `path` stays whole. UserError where the disk refuses.
+    Whatever happens in between, an older file at `path` stays whole; in the end it is gone, or renamed to
+    `keep_old_as`. UserError where the disk refuses.
     """
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield beside
         with beside.open("rb+") as file:
             os.fsync(file.fileno())  # first on the disk, then under its name: a power cut leaves the old or the new
+        if keep_old_as and path.exists():
+            path.replace(keep_old_as)
         beside.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): free some space or choose another place") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that programs left in the folder when they were killed while they wrote."""
+    for leftover in folder.glob(".*.*.*"):
+        if re.fullmatch(r"\..+\.\d+\.\w+", leftover.name):  # as replacing() names them
+            leftover.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
 """Course 19: the training loop against arithmetic by hand, and the program against everything people type."""
 
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from lessons import load_module, run_lesson, script_of
 from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
@@ -16,6 +18,7 @@ from common import checkpoint
 from common.data import stratified
 from common.models import make_model
 from common.paths import REPOSITORY, home
+from common.training import Tally
 
 train = load_module(script_of("Course19-TrainGPU"))
 QUICK = ["--limit", "100", "--epochs", "2", "--batch-size", "32", "--device", "cpu"]
@@ -202,7 +205,8 @@ def test_a_linear_classifier_stays_under_half_so_there_is_something_to_learn():
 
 def test_the_default_run_leaves_checkpoints_curves_and_a_log(default_run):
     folder = home() / "checkpoints/Course19-TrainGPU/run-001"
-    assert {p.name for p in folder.iterdir()} == {"best.pt", "last.pt", "curves.png", "predictions.png"}
+    checkpoints, pictures = {"best.pt", "last.pt", "previous.pt"}, {"curves.png", "predictions.png"}
+    assert {p.name for p in folder.iterdir()} - {".lock"} == checkpoints | pictures
     assert list((home() / "logs/Course19-TrainGPU/run-001").glob("events.out.tfevents.*"))
     assert [row["epoch"] for row in default_run["history"]] == list(range(1, 11))
 
@@ -262,38 +266,155 @@ def test_typing_the_command_twice_makes_two_runs(course_home, pictures, capsys):
     assert {p.name for p in (course_home / "logs/Course19-TrainGPU").iterdir()} == {"run-001", "run-002"}
 
 
+def signal_in_batch(n, monkeypatch, signum=signal.SIGINT):
+    """Send this process a signal in the n-th batch from now on, training and evaluation counted alike."""
+    real, count = Tally.add, itertools.count(1)
+
+    def add(self, *args):
+        if next(count) == n:
+            monkeypatch.setattr(Tally, "add", real)
+            signal.raise_signal(signum)
+        real(self, *args)
+
+    monkeypatch.setattr(Tally, "add", add)
+
+
 def stop_after(epochs, monkeypatch):
-    """Make the program stop, as Ctrl-C would, in the epoch after that many."""
-    real, done = train.train_one_epoch, []
-
-    def interrupted(*args):
-        if len(done) == epochs:
-            monkeypatch.setattr(train, "train_one_epoch", real)
-            raise KeyboardInterrupt
-        done.append(1)
-        return real(*args)
-
-    monkeypatch.setattr(train, "train_one_epoch", interrupted)
+    """Ctrl-C in the epoch after that many. For the 100 red and blue pictures of QUICK."""
+    signal_in_batch(epochs * 3 + 1, monkeypatch)  # an epoch there is two batches to train and one to validate
 
 
-def weights(folder):
-    contents = checkpoint.load(Path(folder) / "last.pt")
-    history = [{k: v for k, v in row.items() if k != "seconds"} for row in contents["history"]]
-    return contents["state_dict"], contents["optimizer"]["state"], history, contents["best"]
+def everything(path):
+    """All that a checkpoint holds, but for the seconds it took and the folder it lies in."""
+    contents = checkpoint.load(path)
+    contents["history"] = [row | {"seconds": 0} for row in contents["history"]]
+    contents["unfinished"][-1] = 0
+    return bits(contents | {"options": {k: v for k, v in contents["options"].items() if k not in ("out", "resume")}})
 
 
-@pytest.mark.parametrize("after", [0, 2])
-def test_a_resumed_run_equals_one_that_was_never_stopped(after, tmp_path, course_home, pictures, monkeypatch, capsys):
-    options = ["--data", pictures, "--epochs", 4, "--batch-size", 16, "--device", "cpu"]
-    assert run(*options, "--out", tmp_path / "whole") == 0
-    stop_after(after, monkeypatch)
-    assert run(*options, "--out", tmp_path / "parts") == 130
-    assert "--resume" in capsys.readouterr().err
-    assert run("--resume", tmp_path / "parts") == 0
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    for a, b in zip(whole[:2], parts[:2], strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
-    assert whole[2:] == parts[2:]
+def bits(value):
+    """The same with every tensor as its bytes, so that == compares bit for bit."""
+    if isinstance(value, dict):
+        return {k: bits(v) for k, v in value.items()}
+    return value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
+def scalars(logs):
+    """What TensorBoard shows: tag -> [(step, value), …]."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(logs), {"scalars": 0})
+    log.Reload()
+    tags = [tag for tag in log.Tags()["scalars"] if tag != "seconds"]
+    return {tag: [(event.step, event.value) for event in log.Scalars(tag)] for tag in tags}
+
+
+FOUR_EPOCHS = ["--epochs", 4, "--batch-size", 16, "--device", "cpu", "--save-every", 2]
+
+
+@pytest.fixture(scope="session")
+def never_stopped(tmp_path_factory, pictures):
+    """A run of four epochs, each of three batches to train and one to validate, that nobody disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    assert run("--data", pictures, *FOUR_EPOCHS, "--out", out) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("batch", "where"),
+    [(1, "the first step"), (7, "the last step of an epoch"), (8, "a validation"), (10, "the middle of an epoch")]
+    + [(15, "the last step of all"), (16, "the last validation"), (17, "the test")],
+)
+def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(
+    batch, where, tmp_path, course_home, pictures, never_stopped, monkeypatch, capsys
+):
+    out = tmp_path / "parts"
+    signal_in_batch(batch, monkeypatch)
+    assert run("--data", pictures, *FOUR_EPOCHS, "--out", out) == 130
+    assert "stopped by SIGINT" in (err := capsys.readouterr().err) and "--resume goes on" in err
+    assert run("--resume", out) == 0
+    for name in ("last.pt", "best.pt", "previous.pt"):
+        assert everything(out / name) == everything(never_stopped / name)
+    assert scalars(out / "logs") == scalars(never_stopped / "logs"), "one value a step, the same ones"
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(
+    tmp_path, course_home, pictures, never_stopped, monkeypatch, capsys
+):
+    class Killed(BaseException):
+        """What nothing catches, like kill -9."""
+
+    def killed(*_):
+        raise Killed
+
+    before = signal.signal(signal.SIGUSR1, killed)
+    signal_in_batch(11, monkeypatch, signal.SIGUSR1)  # step 3 of epoch 3; a checkpoint lies after step 2
+    with pytest.raises(Killed):
+        run("--data", pictures, *FOUR_EPOCHS, "--out", tmp_path / "parts")
+    signal.signal(signal.SIGUSR1, before)
+    code, out, _ = run("--resume", tmp_path / "parts", capsys=capsys)
+    assert code == 0 and "after epoch 2 of 4 and 2 steps" in out
+    assert everything(tmp_path / "parts/last.pt") == everything(never_stopped / "last.pt")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step_and_saves_and_a_second_one_stops_at_once(
+    signum, code, course_home, pictures, monkeypatch, capsys
+):
+    out = course_home / "run"
+    signal_in_batch(2, monkeypatch, signum)
+    assert run("--data", pictures, *FOUR_EPOCHS, "--out", out) == code
+    assert "all is saved" in capsys.readouterr().err
+    assert checkpoint.load(out / "last.pt")["unfinished"][0] == 2, "steps of the unfinished epoch"
+
+    def twice(*args):
+        signal.raise_signal(signum), signal.raise_signal(signum)
+
+    monkeypatch.setattr(Tally, "add", twice)
+    before = (out / "last.pt").read_bytes()
+    assert run("--resume", out) == code
+    assert "goes on after the last checkpoint" in capsys.readouterr().err
+    assert (out / "last.pt").read_bytes() == before
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_with_a_warning(
+    tmp_path, course_home, pictures, never_stopped, monkeypatch, capsys
+):
+    out = tmp_path / "parts"
+    signal_in_batch(10, monkeypatch)
+    assert run("--data", pictures, *FOUR_EPOCHS, "--out", out) == 130
+    data = bytearray((out / "last.pt").read_bytes())
+    data[len(data) // 2] ^= 1  # a single bit
+    (out / "last.pt").write_bytes(data)
+    capsys.readouterr()
+    assert run("--resume", out) == 0
+    assert "last.pt is damaged" in (err := capsys.readouterr().err) and "previous.pt" in err
+    assert everything(out / "last.pt") == everything(never_stopped / "last.pt")
+
+
+def test_leftovers_of_killed_programs_are_removed(course_home, pictures, monkeypatch, capsys):
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    folder = course_home / "checkpoints/Course19-TrainGPU/run-001"
+    (folder / ".last.4711.pt").write_bytes(b"half a checkpoint")
+    (folder / ".mine.pt").write_bytes(b"not ours")
+    assert run("--resume") == 0
+    assert not (folder / ".last.4711.pt").exists() and (folder / ".mine.pt").exists()
+
+
+def test_nobody_else_trains_in_the_folder_of_a_run_that_goes_on(course_home, pictures, monkeypatch, capsys):
+    stop_after(1, monkeypatch)
+    assert run("--data", pictures, *QUICK) == 130
+    folder = course_home / "checkpoints/Course19-TrainGPU/run-001"
+    with FileLock(folder / ".lock"):  # as the other process would hold it
+        capsys.readouterr()
+        code, _, err = run("--resume", folder, capsys=capsys)
+        assert code == 2 and "another process is training in" in one_line(err)
+        code, _, err = run("--resume", capsys=capsys)
+        assert code == 2 and "that is not being trained right now" in one_line(err)
+        code, _, err = run("--data", pictures, *QUICK, "--out", folder, capsys=capsys)
+        assert code == 2 and "another process is training in" in one_line(err)
+    assert run("--resume") == 0
 
 
 def test_resume_alone_takes_the_newest_unfinished_run(course_home, pictures, monkeypatch, capsys):
@@ -336,15 +457,16 @@ def test_a_run_without_a_schedule_may_go_on_for_more_epochs(course_home, picture
     assert run(*options, "--epochs", 1, "--out", course_home / "a") == 0
     assert run("--resume", course_home / "a", "--epochs", 2) == 0
     assert run(*options, "--epochs", 2, "--out", course_home / "b") == 0
-    torch.testing.assert_close(weights(course_home / "a")[0], weights(course_home / "b")[0], rtol=0, atol=0)
+    a, b = (checkpoint.load(course_home / name / "last.pt")["state_dict"] for name in "ab")
+    torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(course_home, pictures, capsys):
     options = ["--data", pictures, *QUICK]
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert run(*options, "--seed", seed, "--out", course_home / name) == 0
-    a, b, c = (weights(course_home / name) for name in "abc")
-    assert a[2] == b[2] != c[2]
+    a, b, c = (everything(course_home / name / "last.pt")["history"] for name in "abc")
+    assert a == b != c
 
 
 def test_given_options_win_over_the_recipe(course_home, pictures, capsys):
@@ -478,7 +600,7 @@ def test_resuming_from_something_that_is_no_checkpoint_is_refused(course_home, c
 def test_a_loss_that_explodes_stops_the_run_and_leaves_finite_weights(course_home, pictures, capsys):
     more = ["--lr", "1e30", "--schedule", "constant", "--model", "cnn-classic", "--out", course_home / "run"]
     code, _, err = run("--data", pictures, *QUICK, *more, capsys=capsys)
-    assert code == 2 and "try a smaller --lr" in one_line(err)
+    assert code == 2 and "not finite at step 2 of epoch 1 (learning rate 1e+30): try a smaller --lr" in one_line(err)
     state = checkpoint.load(course_home / "run/last.pt")["state_dict"]
     assert all(torch.isfinite(value).all() for value in state.values())
 
