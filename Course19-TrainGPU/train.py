@@ -18,10 +18,10 @@ from pathlib import Path
 
 from common.cpu import tune_cpu
 
-tune_cpu()  # before torch is imported: it makes a step faster, and the program a better neighbour (notes, section 8)
+if __name__ == "__main__":
+    tune_cpu()  # before torch is imported: steps get faster, and the program a better neighbour (notes, section 9)
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -30,7 +30,7 @@ from common import UserError, checkpoint, distributed, runs
 from common.cli import OneLineParser, exit_code, number
 from common.data import MemoryLoader, in_memory, mean_and_std, open_data, resolve_data, stratified
 from common.device import DEVICES, pick_device
-from common.figures import draw_curves, draw_predictions, save_figure
+from common.figures import draw_curves, predictions_page, save_figure
 from common.models import MODELS, count_parameters, make_model
 from common.paths import make_folder, shown
 from common.stopping import Stopped, StopSignals
@@ -162,11 +162,6 @@ def build_optimizer(model: nn.Module, options: dict, num_steps: int):
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
 
 
-def build_loss(options: dict) -> nn.Module:
-    """What training makes small."""
-    return nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
-
-
 # ---- One epoch -------------------------------------------------------------------------------------------------------
 
 
@@ -224,15 +219,6 @@ def log(writer: SummaryWriter, row: dict) -> None:
     writer.flush()  # before the checkpoint that says this epoch is done
 
 
-@torch.no_grad()
-def predictions_page(model: nn.Module, loader: MemoryLoader, classes: list[str]) -> Figure:
-    """The first 32 pictures of the loader, with what the network takes them for."""
-    model.eval()
-    images, labels = next(iter(loader))
-    probabilities = model(images[:32]).float().softmax(dim=1).cpu()
-    return draw_predictions(list(loader.images[:32].cpu()), probabilities, classes, labels[:32].tolist())
-
-
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 
@@ -281,21 +267,21 @@ def run(given: dict) -> int:
             if not saved:
                 with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch calls deprecated
                     writer.add_graph(model, next(iter(loaders["test"]))[0][:1])
-        fit(training, loaders, options, out, writer, stop)
-        finish(training, loaders, options, out, writer)
+        loss_fn = nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
+        fit(training, loaders, loss_fn, options, out, writer, stop)
+        finish(training, loaders, loss_fn, out, writer)
         print(f"TensorBoard   tensorboard --logdir {shown(logs.parent)}")
         print(f"use it        python {shown(Path(__file__).parents[1] / 'Course20-ModelTest' / 'test.py')} PICTURE …")
         return 0
 
 
-def fit(training: Training, loaders: dict[str, MemoryLoader], options: dict, out: Path, writer, stop: StopSignals):
+def fit(training: Training, loaders: dict[str, MemoryLoader], loss_fn, options, out, writer, stop: StopSignals) -> None:
     """Train for the epochs that are left, with checkpoints in `out`. UserError, and Stopped, between two steps."""
     model, optimizer, schedule, history = training.model, training.optimizer, training.schedule, training.history
     device, epochs, num_steps = loaders["train"].images.device, options["epochs"], len(loaders["train"])
     amp = device.type == "cuda" and torch.cuda.is_bf16_supported(False) if options["amp"] is None else options["amp"]
     compiled = torch.compile(model) if options["compile"] else model  # another road to the same weights
     parallel = distributed.data_parallel(compiled, loaders["train"])
-    loss_fn = build_loss(options)
     look_every = 1 if device.type == "cpu" else 50  # steps; on a GPU, each look makes the CPU wait
 
     def save_last() -> None:
@@ -345,11 +331,11 @@ def fit(training: Training, loaders: dict[str, MemoryLoader], options: dict, out
     stop.patient = False
 
 
-def finish(training: Training, loaders: dict[str, MemoryLoader], options: dict, out: Path, writer) -> None:
+def finish(training: Training, loaders: dict[str, MemoryLoader], loss_fn, out: Path, writer) -> None:
     """Measure the test pictures once, with the weights that were chosen without them; draw and print what came out."""
     best = distributed.from_first(checkpoint.load, out / "best.pt")
     training.model.load_state_dict(best["state_dict"])
-    loss, accuracy = evaluate(training.model, loaders["test"], build_loss(options))
+    loss, accuracy = evaluate(training.model, loaders["test"], loss_fn)
     if not writer:
         return  # process 0 writes
     test = {"epoch": best["epoch"], "loss": loss, "accuracy": accuracy}

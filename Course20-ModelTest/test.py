@@ -11,7 +11,8 @@ from pathlib import Path
 
 from common.cpu import tune_cpu
 
-tune_cpu()  # before torch is imported; see Course 19
+if __name__ == "__main__":
+    tune_cpu()  # before torch is imported; see Course 19
 
 import torch
 from PIL import Image, ImageOps

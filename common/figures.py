@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
+from common.data import MemoryLoader
 from common.paths import replacing
 
 BLUE, ORANGE = "#0072B2", "#D55E00"  # from Okabe and Ito, Color Universal Design, 2008
@@ -62,6 +64,16 @@ def draw_predictions(
         axes.imshow(np.asarray(images[i]))
         axes.set_title(title, fontsize=9, color=colour)
     return figure
+
+
+@torch.no_grad()
+def predictions_page(model: nn.Module, loader: MemoryLoader, classes: list[str]) -> Figure:
+    """The first pictures of the loader, 32 at most, with what the model takes them for."""
+    model.eval()
+    images, labels = next(iter(loader))
+    count = min(32, len(labels))
+    probabilities = model(images[:count]).float().softmax(dim=1).cpu()
+    return draw_predictions(list(loader.images[:count].cpu()), probabilities, classes, labels[:count].tolist())
 
 
 def draw_confusion(confusion: Tensor, classes: list[str]) -> Figure:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import datasets
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from common import UserError, data, drawn
 from common.data import MemoryLoader, ants_bees, cifar10, folder, in_memory, mean_and_std, random_crop_and_flip
@@ -174,6 +175,40 @@ def test_the_pictures_come_normalised_and_with_the_channels_last_in_memory():
     assert batch.shape == (50, 3, 32, 32) and batch.is_contiguous(memory_format=torch.channels_last)
     assert batch.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-5)
     assert batch.std(dim=(0, 2, 3), correction=0).tolist() == pytest.approx([1] * 3, abs=1e-5)
+
+
+def test_bytes_come_out_exactly_as_totensor_makes_them(pictures):
+    (batch, _), *_ = loader_for(pictures)
+    expected = torch.stack([pil_to_tensor(to_pil_image(image)) for image in pictures[0][:8]]) / 255
+    assert torch.equal(batch, expected)
+
+
+def test_a_pass_can_begin_in_its_middle_and_goes_on_as_the_whole_one(pictures):
+    loader = loader_for(pictures, shuffle=True, augment=True, seed=3)
+    loader.set_epoch(2)
+    whole = list(loader)
+    loader.set_epoch(2, first=1)
+    rest = list(loader)
+    assert len(whole) == 3 and len(rest) == 2 == len(whole) - 1
+    for a, b in zip(whole[1:], rest, strict=True):
+        assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_several_processes_share_each_batch_without_gap_or_overlap(processes, pictures, monkeypatch):
+    whole = [labels.tolist() for _, labels in loader_for(pictures, shuffle=True)]
+    assert [len(labels) for labels in whole] == [8, 8, 4]
+    monkeypatch.setattr(data.distributed, "world_size", lambda: processes)
+    parts, shares = [[] for _ in whole], [0.0 for _ in whole]
+    for rank in range(processes):
+        monkeypatch.setattr(data.distributed, "rank", lambda rank=rank: rank)
+        loader = loader_for(pictures, shuffle=True)
+        for step, (images, labels) in enumerate(loader):
+            parts[step] += labels.tolist()
+            shares[step] += loader.share
+            assert loader.share == len(images) / len(whole[step]) > 0
+    assert parts == whole, "the last process of five has no part in the last four, and gets no empty batch"
+    assert shares == pytest.approx([1, 1, 1])
 
 
 def test_mean_and_std_are_those_of_all_pixels():
