@@ -258,10 +258,11 @@ def run(argv: list[str] | None) -> int:
             f"{RUNGS[rung]:36} {row['speed']:10,.0f} {row['times']:6.2f} {row['system']:7.0%} {row['faults']:12,.0f} "
             f"{row['test_speed']:11,.0f} {row['test_times']:6.2f} {row['loss']:8.5f}"
         )
-    device = pick_device(options["device"])[1]
+    device, described = pick_device(options["device"])
+    where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else "a GPU"
     path = output_dir("Course19-TrainGPU") / "speed.png"
-    save_figure(draw(rows, f"one epoch of {pictures:,} pictures, classic network, {device.split(';')[0]}"), path)
-    print(f"{device}\nbar chart: {shown(path)}")
+    save_figure(draw(rows, f"one epoch of {pictures:,} pictures, classic network, {where}"), path)
+    print(f"{described}\nbar chart: {shown(path)}")
     return 0
 
 

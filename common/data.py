@@ -290,8 +290,8 @@ class MemoryLoader:
     def __init__(self, images, labels, batch_size, mean, std, *, shuffle=False, augment=False, seed=0):
         self.images = images.permute(0, 2, 3, 1).contiguous()  # (N, 3, H, W) -> (N, H, W, 3)
         self.labels, self.batch_size = labels, batch_size
-        self.mean = 255 * torch.tensor(mean, device=images.device)
-        self.std = 255 * torch.tensor(std, device=images.device)
+        self.mean = torch.tensor(mean, device=images.device)
+        self.std = torch.tensor(std, device=images.device)
         self.shuffle, self.augment, self.seed = shuffle, augment, seed
         self.epoch, self.first, self.share = 0, 0, 1.0
 
@@ -318,7 +318,7 @@ class MemoryLoader:
             images = self.images[index]  # (B, H, W, 3)
             if self.augment:
                 images = random_crop_and_flip(images, flip, shift, self.PADDING)
-            images = (images - self.mean) / self.std  # the bytes become numbers around 0, or in 0…1 with mean 0, std 1
+            images = (images / 255 - self.mean) / self.std
             yield images.permute(0, 3, 1, 2), self.labels[index]  # (B, 3, H, W), still with the channels last
 
 
