@@ -6,7 +6,9 @@ else the training needs to go on.
 
 import io
 import pickle
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,12 @@ FORMAT = ("model", "state_dict", "classes", "mean", "std")
 
 # Before it, torch.load(weights_only=True) was no protection (CVE-2025-32434 until 2.5.1, CVE-2026-24747 until 2.9.1).
 SAFE_TORCH = (2, 10)
+
+MSDOS_FOLDER = 0x10  # in the attributes of a file in a zip archive
+
+# What torch.load() raises for bytes that only look like a pickle.
+UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+UNREADABLE += (ArithmeticError, MemoryError, struct.error)
 
 # What people hand over by mistake, by the first bytes of the file.
 LOOKALIKES = {
@@ -75,17 +83,18 @@ def load(path: Path) -> dict:
     try:
         if start.startswith(b"PK"):
             with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:
+                # For torch.load(), an entry with this bit is a folder: it would return whatever lay in that memory.
+                if archive.testzip() or any(entry.external_attr & MSDOS_FOLDER for entry in archive.infolist()):
                     raise zipfile.BadZipFile
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error):
         raise UserError(f"the checkpoint {path} is damaged or cut short: take another one") from None
     except pickle.UnpicklingError:
         raise UserError(
             f"{path} holds more than tensors and plain values (a whole pickled model?), which could run code: "
             "save the model's state_dict() instead"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError):
+    except UNREADABLE:
         raise UserError(f"{path} is no checkpoint that torch.save() wrote: take another file") from None
     if not isinstance(contents, dict):
         raise UserError(f"{path} holds a {type(contents).__name__}, no state_dict and no checkpoint of this course")

@@ -79,6 +79,17 @@ def test_a_whole_pickled_model_is_refused_with_the_cure(tmp_path):
         checkpoint.load(tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize("version", ["2.9.1", "2.5.0+cpu", "1.13.1"])
+def test_a_pytorch_that_a_checkpoint_can_make_run_code_is_refused(version, saved, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", version)
+    for refused in (lambda: checkpoint.load(saved), lambda: checkpoint.save(saved, {})):
+        with pytest.raises(UserError, match=r"install 2\.10 or newer"):
+            refused()
+    for version in ("2.10.0", "2.15.0+cu130", "3.0.0.dev20300101"):
+        monkeypatch.setattr(torch, "__version__", version)
+        assert checkpoint.load(saved)["epoch"] == 3
+
+
 @pytest.mark.parametrize(
     ("start", "says"),
     [
