@@ -67,16 +67,23 @@ def count_confusion(labels: Tensor, guesses: Tensor, num_classes: int) -> Tensor
     return (labels * num_classes + guesses).bincount(minlength=num_classes**2).view(num_classes, num_classes)
 
 
+def prepare(path: str) -> tuple[Tensor, Image.Image]:
+    """What the network gets to see of a picture, (3, 32, 32), and that same middle square sharp enough for a person."""
+    picture = read_image(path)  # of a large photograph 300 MB, and none of it is kept
+    return to_uint8(picture), ImageOps.fit(picture, (160, 160), Image.Resampling.BICUBIC)
+
+
 def classify(trained: Trained, paths: list[str], top: int, device: torch.device) -> int:
     """Print the most likely classes of each picture and draw them all on one page. 2 where a file was no picture."""
     pictures = {}
     for path in paths:
         try:
-            pictures[path] = read_image(path)
+            pictures[path] = prepare(path)
         except UserError as error:
             print(f"test.py: {error}", file=sys.stderr)
     if pictures:
-        images = torch.stack([to_uint8(picture) for picture in pictures.values()])  # (N, 3, 32, 32)
+        small, squares = zip(*pictures.values(), strict=True)
+        images = torch.stack(small)  # (N, 3, 32, 32)
         probabilities = predict(trained, images, device)
         width = max(map(len, pictures))
         for path, row in zip(pictures, probabilities, strict=True):
@@ -84,9 +91,7 @@ def classify(trained: Trained, paths: list[str], top: int, device: torch.device)
             likely = zip(best.values, best.indices, strict=True)
             print(f"{path:{width}}", *(f"{trained.classes[i]} {p:.1%}" for p, i in likely), sep="   ")
         page = output_dir(LESSON) / "predictions.png"
-        # The middle square of each, for that is all the network gets to see, but sharp enough for a person.
-        squares = [ImageOps.fit(picture, (160, 160), Image.Resampling.BICUBIC) for picture in pictures.values()]
-        save_figure(draw_predictions(squares, probabilities, trained.classes, columns=4), page)
+        save_figure(draw_predictions(list(squares), probabilities, trained.classes, columns=4), page)
         print(f"annotated picture: {shown(page)}")
     return 0 if len(pictures) == len(set(paths)) else 2
 

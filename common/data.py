@@ -23,7 +23,6 @@ from common.paths import data_dir, make_folder, shown
 
 # Formats that Pillow decodes by itself: EPS and its like start other programs.
 PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-MOST_PIXELS = 200_000_000  # a 16384 x 12288 photograph; a picture that claims more is refused before it is decoded
 
 
 def resolve_data(name: str) -> str:
@@ -185,8 +184,8 @@ def folder(path: Path, split: str, transform: Callable | None = None) -> dataset
 def read_image(path: str | Path) -> Image.Image:
     """Any picture from the world as a person sees it: RGB, turned upright, transparency over white, first frame.
 
-    Grey with 16 bits is scaled to 8, not clipped. UserError, naming the file, for what is no picture, is damaged, or is
-    larger than MOST_PIXELS.
+    Grey with 16 bits is scaled to 8, not clipped. UserError, naming the file, for what is no picture, is damaged, or
+    claims more pixels than Pillow decodes (179 million).
     """
     path = Path(path)
     if path.is_dir():
@@ -195,22 +194,23 @@ def read_image(path: str | Path) -> Image.Image:
         raise UserError(f"there is no picture {path}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is MOST_PIXELS
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of what Pillow refuses
             with Image.open(path, formats=PICTURE_FORMATS) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise UserError(f"{path} claims {image.width} x {image.height} pixels: more than is decoded here")
-                image = ImageOps.exif_transpose(image)
+                ImageOps.exif_transpose(image, in_place=True)
                 if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip at 255
                     image = Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
                 if image.has_transparency_data:
                     image = image.convert("RGBA")
                     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-                return image.convert("RGB")
+                image.load()
+                return image if image.mode == "RGB" else image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty, not a picture") from None
         if isinstance(error, Image.UnidentifiedImageError):
             raise UserError(f"{path} is no picture in a known format ({', '.join(PICTURE_FORMATS)})") from None
+        if isinstance(error, Image.DecompressionBombError):
+            raise UserError(f"{path} is too large to be decoded here ({error})") from None
         raise UserError(f"{path} is damaged or cannot be read ({error})") from None
 
 
