@@ -23,7 +23,6 @@ if __name__ == "__main__":
 
 import torch
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from common import UserError, checkpoint, distributed, runs
@@ -32,7 +31,7 @@ from common.data import MemoryLoader, in_memory, mean_and_std, open_data, resolv
 from common.device import DEVICES, pick_device
 from common.figures import draw_curves, predictions_page, save_figure
 from common.models import MODELS, count_parameters, make_model
-from common.paths import make_folder, shown
+from common.paths import shown
 from common.stopping import Stopped, StopSignals
 from common.training import Tally, Training
 
@@ -42,15 +41,15 @@ LESSON = "Course19-TrainGPU"
 # ---- Options ---------------------------------------------------------------------------------------------------------
 
 
-TINY = 1e-12  # "more than nothing", for rates that must not be 0
+TINY, HUGE = 1e-12, 1e30  # for rates: "more than nothing", and what float32 can still multiply
 RECIPE_OPTIONS = [  # option, its values, what it means, and what --recipe modern and --recipe classic set it to
     ("model", list(MODELS), "the network", "cnn", "cnn-classic"),
     ("epochs", number(int, 1), "passes over the training pictures", 10, 10),
     ("batch-size", number(int, 1), "pictures a step, of all processes together", 64, 64),
     ("optimizer", ["sgd", "adamw"], "how a gradient becomes a step", "sgd", "sgd"),
-    ("lr", number(float, TINY), "learning rate; the peak, with onecycle", 0.05, 0.01),
+    ("lr", number(float, TINY, HUGE), "learning rate; the peak, with onecycle", 0.05, 0.01),
     ("momentum", number(float, 0, 1), "of sgd; Nesterov's, where it is not 0", 0.9, 0.0),
-    ("weight-decay", number(float, 0), "pull of the weights towards 0", 5e-4, 0.0),
+    ("weight-decay", number(float, 0, HUGE), "pull of the weights towards 0", 5e-4, 0.0),
     ("schedule", ["onecycle", "constant"], "the learning rate's way through the run", "onecycle", "constant"),
     ("label-smoothing", number(float, 0, 1), "share of a label given to all classes", 0.1, 0.0),
     ("normalize", bool, "pictures with mean 0 and standard deviation 1, not in 0…1", True, False),
@@ -211,7 +210,7 @@ def describe(row: dict, epochs: int, is_best: bool) -> str:
     return line + f"   {row['seconds']:.1f} s" + ("   best so far" if is_best else "")
 
 
-def log(writer: SummaryWriter, row: dict) -> None:
+def log(writer, row: dict) -> None:
     """One epoch's numbers for TensorBoard: loss/train, loss/val, accuracy/train …; step = epoch."""
     for name, value in row.items():
         if name != "epoch":
@@ -262,8 +261,7 @@ def run(given: dict) -> int:
 
         logs, writer = runs.log_folder(LESSON, out, options["logdir"]), None  # only process 0 writes
         if distributed.rank() == 0:
-            writer = SummaryWriter(make_folder(logs), purge_step=len(training.history) + 1)
-            until_the_end.enter_context(writer)
+            writer = until_the_end.enter_context(runs.log_writer(logs, first_epoch=len(training.history) + 1))
             if not saved:
                 with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch calls deprecated
                     writer.add_graph(model, next(iter(loaders["test"]))[0][:1])

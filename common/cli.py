@@ -3,7 +3,9 @@
 import argparse
 import errno
 import math
+import os
 import sys
+import time
 from collections.abc import Callable
 
 from common import UserError
@@ -57,10 +59,12 @@ def exit_code(program: str, run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         code, message = 130, f"\n{program}: stopped"
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO):
             raise
-        where = f" {error.filename}" if error.filename else ""
+        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
         code, message = 2, f"{program}: cannot use{where} ({error.strerror}): free some space or choose another place"
     if local_rank() == 0:
         print(message, file=sys.stderr)
+    else:
+        time.sleep(3)  # torchrun kills all processes when one has ended: let the one that speaks be the first
     return code

@@ -37,6 +37,10 @@ def processes(device: str) -> Iterator[None]:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(sys.stdout if rank() == 0 else nowhere):
         try:
             yield
+        except RuntimeError as error:
+            if not isinstance(error, dist.DistError) and "by peer" not in str(error):
+                raise
+            raise UserError("another process of this training has ended: --resume goes on, if it began") from error
         finally:
             dist.destroy_process_group()
 

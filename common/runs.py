@@ -7,11 +7,14 @@
 
 import itertools
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from torch.utils.tensorboard import SummaryWriter
 
 from common import UserError, checkpoint
 from common.paths import checkpoint_dir, log_dir, make_folder, remove_leftovers
@@ -97,6 +100,22 @@ def log_folder(lesson: str, folder: Path, logdir: str | None) -> Path:
     if logdir:
         return Path(logdir).expanduser().resolve()
     return log_dir(lesson) / folder.name if folder.parent == checkpoint_dir(lesson) else folder / "logs"
+
+
+@contextmanager
+def log_writer(folder: Path, first_epoch: int) -> Iterator[SummaryWriter]:
+    """TensorBoard's writer; what a stopped run logged from first_epoch on counts no longer."""
+    this_second = f"events.out.tfevents.{int(time.time()):010}"
+    if any(path.name.startswith(this_second) for path in make_folder(folder).iterdir()):
+        time.sleep(1)  # TensorBoard reads the files in the order of their names, and these begin with the second
+    # What the disk refuses to its thread, its next flush() raises. The thread prints a traceback of its own besides.
+    before = threading.excepthook
+    threading.excepthook = lambda args: None if issubclass(args.exc_type, OSError) else before(args)
+    try:
+        with SummaryWriter(folder, purge_step=first_epoch) as writer:
+            yield writer
+    finally:
+        threading.excepthook = before
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -577,6 +577,12 @@ def test_no_permission_is_said_before_the_training(course_home, pictures, capsys
     assert "epoch" not in out
 
 
+def test_an_unsafe_pytorch_is_refused_before_the_training(course_home, pictures, monkeypatch, capsys):
+    monkeypatch.setattr(torch, "__version__", "2.9.1")
+    code, out, err = run("--data", pictures, *QUICK, capsys=capsys)
+    assert code == 2 and "install 2.10 or newer" in one_line(err) and "epoch" not in out
+
+
 def test_resuming_from_a_checkpoint_of_another_model_is_refused(course_home, pictures, monkeypatch, capsys):
     stop_after(1, monkeypatch)
     assert run("--data", pictures, *QUICK) == 130
