@@ -222,6 +222,18 @@ for left_out in (None, "optimizer", "rng", "model"):
     exact = same(again.state_dict(), straight.state_dict())
     print(f"left out {left_out or 'nothing':9} the same as never stopped: {exact}")
 
+fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+colours = ["#000000", "#E69F00", "#D55E00", "#009E73", "#CC79A7"]
+for (name, losses), colour in zip(curves.items(), colours, strict=True):
+    style = "o" if name == "nothing left out" else "-"  # dots on a line: the two are the same
+    ax.plot(range(1, len(losses) + 1), losses, style, color=colour, label=name, markersize=4)
+ax.axvline(10.5, color="#000000", alpha=0.3)
+ax.set(title="stopped after step 10, and gone on", xlabel="step", ylabel="loss")
+ax.set(xticks=range(0, 21, 5), ylim=(0, 3))
+ax.legend(frameon=False, fontsize=9, loc="lower left")
+ax.grid(alpha=0.3)
+fig.savefig(output_dir(lesson) / "going_on.png", dpi=100)
+
 # %% 12. Half a file
 (folder / "half.pt").write_bytes((folder / "training.pt").read_bytes()[:-2000])  # the disk was full, the power failed …
 try:
@@ -320,20 +332,11 @@ for mode in ("eval", "train"):
     print(f"{mode}: a probability moves by up to {spread.max():.0%}")
     print(f"{mode}: the model is still what the file says: {same(loaded.state_dict(), weights)}")
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-colours = ["#000000", "#E69F00", "#D55E00", "#009E73", "#CC79A7"]
-for (name, losses), colour in zip(curves.items(), colours, strict=True):
-    style = "o" if name == "nothing left out" else "-"  # dots on a line: the two are the same
-    axes[0].plot(range(1, len(losses) + 1), losses, style, color=colour, label=name, markersize=4)
-axes[0].axvline(10.5, color="#000000", alpha=0.3)
-axes[0].set(title="stopped after step 10, and gone on", xlabel="step", ylabel="loss")
-axes[0].set(xticks=range(0, 21, 5), ylim=(0, 3))
-axes[0].legend(frameon=False, fontsize=9, loc="lower left")
+fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 picture = spread.sum(dim=1).argmax()  # the one that wavers most
 for mode, style, colour in [("train", "o", "#D55E00"), ("eval", "-", "#0072B2")]:
-    axes[1].plot(range(1, 51), answers[mode][:, picture, labels[picture]], style, color=colour, label=mode)
-axes[1].set(title="one picture, fifty times", xlabel="call", ylabel="probability of its class", ylim=(0, 1.2))
-axes[1].legend(frameon=False, loc="upper center", ncols=2)
-for ax in axes:
-    ax.grid(alpha=0.3)
-fig.savefig(output_dir(lesson) / "going_on_and_eval.png", dpi=100)
+    ax.plot(range(1, 51), answers[mode][:, picture, labels[picture]], style, color=colour, label=mode)
+ax.set(title="one picture, fifty times", xlabel="call", ylabel="probability of its class", ylim=(0, 1.2))
+ax.legend(frameon=False, loc="upper center", ncols=2)
+ax.grid(alpha=0.3)
+fig.savefig(output_dir(lesson) / "eval_forgotten.png", dpi=100)
