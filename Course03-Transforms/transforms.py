@@ -109,10 +109,6 @@ lines[:, ::4] = 1  # a bright line on every fourth row: a quarter of all pixels
 for antialias in (True, False):
     small = v2.Resize(16, antialias=antialias)(lines)  # (1, 64, 64) -> (1, 16, 16)
     print(f"antialias={antialias}: mean brightness {lines.mean():.2f} -> {small.mean():.2f}")
-with warnings.catch_warnings(record=True, action="always") as caught:
-    with_antialias, without = (v2.Resize(32, antialias=choice)(wide) for choice in (True, False))
-print("a PIL picture, antialias or not, same result:", with_antialias.tobytes() == without.tobytes())
-print(f"{caught[0].category.__name__}: {caught[0].message}")
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
 axes[0].imshow(wide)
@@ -124,6 +120,11 @@ for ax, antialias in zip(axes[1:], (True, False), strict=True):
 for ax in axes:
     ax.axis("off")
 fig.savefig(output_dir("Course03-Transforms") / "antialias.png", dpi=100)
+
+with warnings.catch_warnings(record=True, action="always") as caught:
+    with_antialias, without = (v2.Resize(32, antialias=choice)(wide) for choice in (True, False))
+print("a PIL picture, antialias or not, same result:", with_antialias.tobytes() == without.tobytes())
+print(f"{caught[0].category.__name__}: {caught[0].message}")
 
 # %% 8. Compose: a chain of transforms
 to_48 = v2.Compose(

@@ -159,7 +159,7 @@ print("shuffled, the first batch", tuple(next(iter(shuffled_batched))[0].shape))
 program = REPOSITORY / lesson / "workers.py"
 command = [sys.executable, str(program), str(insects.root)]
 done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True)
-speeds_printed, spawn_printed, random_printed, lambda_printed = done.stdout.strip().split("\n\n")
+speeds_printed, spawn_printed, copied_printed, cured_printed, lambda_printed = done.stdout.strip().split("\n\n")
 print(spawn_printed)
 
 # %% 14. Pictures per second
@@ -202,7 +202,8 @@ axes[0].set_ylabel("pictures per second,\ntimes the plain loader")
 fig.savefig(output_dir(lesson) / "speed.png", dpi=100)
 
 # %% 15. Random numbers in workers
-print(random_printed)
+print(copied_printed)
+print(cured_printed)
 
 # %% 16. Break it: a lambda for a worker
 print(lambda_printed)

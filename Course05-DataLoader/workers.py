@@ -89,8 +89,8 @@ if __name__ == "__main__":
         same = all(torch.equal(a, b) for (a, _), (b, _) in zip(loaded, expected, strict=True))
         print(f"{name}: the same pictures in the same order: {same}")
 
-    print()
     for worker_init_fn in (None, give_own_generator):
+        print()
         generator = torch.Generator().manual_seed(5)
         loader = DataLoader(Dice(), 4, num_workers=2, generator=generator, worker_init_fn=worker_init_fn)
         first, second = loader  # worker 0 makes the first batch, worker 1 the second

@@ -79,12 +79,6 @@ for size, k, s, p in [(5, 3, 1, 0), (5, 3, 2, 1), (6, 3, 2, 0), (32, 5, 1, 2), (
 
 # %% 8. VALID, SAME and FULL
 modes = {"VALID": 0, "SAME": (len(kernel) - 1) // 2, "FULL": len(kernel) - 1}  # how wide the rim of zeros is
-by_mode = {mode: F.conv2d(batch, weight, padding=rim) for mode, rim in modes.items()}
-for mode, result in by_mode.items():
-    print(f"{mode:5} padding {modes[mode]}: {tuple(batch.shape[2:])} -> {tuple(result.shape[2:])}")
-print('padding="valid":', torch.equal(F.conv2d(batch, weight, padding="valid"), by_mode["VALID"]))
-print('padding="same": ', torch.equal(F.conv2d(batch, weight, padding="same"), by_mode["SAME"]))
-
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for ax, (mode, rim) in zip(axes, modes.items(), strict=True):
     for i in range(-rim, len(image) + rim):
@@ -104,6 +98,12 @@ for ax, (mode, rim) in zip(axes, modes.items(), strict=True):
     ax.set_title(f"{mode}: 5×5 becomes {last + rim + 1}×{last + rim + 1}")
     ax.axis("off")
 fig.savefig(output_dir("Course07-Conv") / "valid_same_full.png", dpi=100)
+
+by_mode = {mode: F.conv2d(batch, weight, padding=rim) for mode, rim in modes.items()}
+for mode, result in by_mode.items():
+    print(f"{mode:5} padding {modes[mode]}: {tuple(batch.shape[2:])} -> {tuple(result.shape[2:])}")
+print('padding="valid":', torch.equal(F.conv2d(batch, weight, padding="valid"), by_mode["VALID"]))
+print('padding="same": ', torch.equal(F.conv2d(batch, weight, padding="same"), by_mode["SAME"]))
 
 # %% 9. Convolution or cross-correlation?
 dot = torch.zeros(1, 1, 5, 5)

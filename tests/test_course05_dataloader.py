@@ -119,7 +119,7 @@ def test_the_worker_program_does_nothing_when_it_is_imported(capfd):
 
 def throws(lesson, init_fn, source):
     """What workers 0 and 1 threw, as printed."""
-    part = lesson["random_printed"].split(f"worker_init_fn: {init_fn}\n")[1]
+    part = f"{lesson['copied_printed']}\n{lesson['cured_printed']}\n".split(f"worker_init_fn: {init_fn}\n")[1]
     numbers = re.search(rf"^ +{source} +worker 0 \[(.*)\], worker 1 \[(.*)\]$", part, re.M).groups()
     return [[int(n) for n in some.split(", ")] for some in numbers]
 
