@@ -1,4 +1,7 @@
-"""Every test runs offline, in a home of its own, on one thread, and takes a deprecation warning for a failure."""
+"""Every test runs offline, in a home of its own, on one thread, and takes a deprecation warning for a failure.
+
+Here and not in tests/, so that `pytest Course08-Conv2d/lesson.ipynb` alone runs in the same way.
+"""
 
 import os
 import re
@@ -11,10 +14,11 @@ _HOME = tempfile.TemporaryDirectory(prefix="course-home-")
 os.environ["COURSE_HOME"] = _HOME.name
 os.environ["TORCH_HOME"] = _HOME.name  # no weights that somebody happened to download
 os.environ["OMP_NUM_THREADS"] = "1"  # sums come out the same, and two small runs do not fight for two cores
-_NO_NETWORK = str(Path(__file__).parent / "no_network")
+_TESTS = Path(__file__).parent / "tests"
+_NO_NETWORK = str(_TESTS / "no_network")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_NO_NETWORK, os.environ.get("PYTHONPATH")]))
 os.environ["MPLBACKEND"] = "Agg"
-sys.path[:0] = [_NO_NETWORK, str(Path(__file__).parent)]
+sys.path[:0] = [_NO_NETWORK, str(_TESTS)]
 sys.modules.pop("sitecustomize", None)
 import pytest  # noqa: E402
 import sitecustomize  # noqa: E402, F401
