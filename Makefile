@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 INSTALLED := .venv/installed
 
-.PHONY: help train test tensorboard figures lint clean
+.PHONY: help train test tensorboard notebooks figures lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -18,6 +18,9 @@ test: $(INSTALLED)        ## run all tests
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser
 	$(RUN) -m tensorboard.main --logdir logs
+
+notebooks: $(INSTALLED)   ## weave the notebooks again, from the scripts and the notes
+	$(RUN) tools/weave_notebooks.py
 
 figures: $(INSTALLED)     ## draw the pictures of all notes again
 	$(RUN) tools/update_figures.py

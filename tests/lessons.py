@@ -14,11 +14,13 @@ from types import ModuleType
 
 import matplotlib.pyplot as plt
 import torch
+from PIL import Image, ImageChops, ImageStat
 
 from common.paths import REPOSITORY, home
 
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
+WOVEN = [lesson for lesson in LESSONS if lesson[6:8] <= "17"]  # those that are notebooks, too
 
 
 @dataclass
@@ -174,3 +176,12 @@ def about_same(noted: str, printed: str) -> bool:
         if abs(x - y) > allowed:
             return False
     return True
+
+
+def alike(one, other, sizes: float = 0.02, pixels: float = 0.08) -> bool:
+    """Whether two pictures show the same: sizes within 2 %, mean difference of all pixels below 8 % of full range."""
+    a, b = Image.open(one).convert("RGB"), Image.open(other).convert("RGB")
+    if any(abs(m - n) > sizes * m for m, n in zip(a.size, b.size, strict=True)):
+        return False
+    small = [image.resize((200, 100), Image.Resampling.BILINEAR) for image in (a, b)]
+    return sum(ImageStat.Stat(ImageChops.difference(*small)).mean) / 3 < pixels * 255

@@ -5,6 +5,7 @@ from lessons import (
     CAPSTONE,
     LESSONS,
     about_same,
+    alike,
     blocks,
     cells,
     drawn_figure,
@@ -14,7 +15,7 @@ from lessons import (
     script_of,
     sections,
 )
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image
 
 from common.paths import REPOSITORY
 
@@ -76,15 +77,6 @@ def test_every_figure_is_what_the_script_draws(lesson):
     for figure in sorted(shown):
         drawn = drawn_figure(lesson, figure.removeprefix("figures/"))
         assert alike(REPOSITORY / lesson / figure, drawn), f"{lesson}/{figure} is out of date: type make figures"
-
-
-def alike(one, other):
-    """Whether two pictures show the same: sizes within 2 %, mean difference of all pixels below 8 % of full range."""
-    a, b = Image.open(one).convert("RGB"), Image.open(other).convert("RGB")
-    if any(abs(m - n) > 0.02 * m for m, n in zip(a.size, b.size, strict=True)):
-        return False
-    small = [image.resize((200, 100), Image.Resampling.BILINEAR) for image in (a, b)]
-    return sum(ImageStat.Stat(ImageChops.difference(*small)).mean) / 3 < 0.08 * 255
 
 
 def test_the_readme_quotes_real_output_and_links_to_real_files():
