@@ -44,6 +44,17 @@ def pytest_xdist_make_scheduler(config, log):
     return LessonScheduling(config, log)
 
 
+def pytest_configure(config):
+    """Notebooks are compared through the sanitising file, wherever pytest was started."""
+    config.option.nbval_sanitize_with = config.option.nbval_sanitize_with or str(_TESTS / "sanitize.cfg")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """The kernel of a notebook draws into the notebook; all else, child processes included, draws into files."""
+    os.environ["MPLBACKEND"] = "inline" if item.path.suffix == ".ipynb" else "Agg"
+
+
 def pytest_unconfigure(config):
     _HOME.cleanup()
 

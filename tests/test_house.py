@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from lessons import CAPSTONE, LESSONS, cells, run_lesson, script_of
+from lessons import CAPSTONE, LESSONS, WOVEN, cells, run_lesson, script_of
 
 from common.paths import REPOSITORY, home
 
@@ -46,6 +46,11 @@ def test_every_lesson_has_script_notes_and_tests(lesson):
     assert f"python {lesson}/{script.name}" in doc.split('"""')[1], "and says how to run it"
 
 
+def test_the_lessons_00_to_17_are_notebooks_as_well():
+    there = [path.parent.name for path in sorted(REPOSITORY.glob("Course*/*.ipynb")) if path.name == "lesson.ipynb"]
+    assert there == WOVEN and [lesson[6:8] for lesson in WOVEN] == [f"{n:02}" for n in range(18)]
+
+
 @pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if lesson not in CAPSTONE])
 def test_a_flat_lesson_has_its_cells_in_order_and_its_imports_in_the_first(lesson):
     source = script_of(lesson).read_text(encoding="utf-8")
@@ -79,11 +84,12 @@ def test_lessons_never_import_each_other():
         assert not imported & (others - own - {"test"}), path
 
 
-def test_every_test_file_is_collected():
+def test_every_test_file_and_every_notebook_is_collected():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, encoding="utf-8", timeout=120)
-    collected = set(re.findall(r"^tests/(test_\w+\.py)", done.stdout.replace("\\", "/"), re.MULTILINE))
-    assert collected == {path.name for path in (REPOSITORY / "tests").glob("test_*.py")}
+    collected = set(re.findall(r"^([\w/-]+\.\w+)::", done.stdout.replace("\\", "/"), re.MULTILINE))
+    there = {f"tests/{path.name}" for path in (REPOSITORY / "tests").glob("test_*.py")}
+    assert collected == there | {f"{lesson}/lesson.ipynb" for lesson in WOVEN}
 
 
 def test_the_requirements_are_the_nine_packages_pinned_and_the_course_itself():
