@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+JUPYTER := jupyterlab==4.6.6
 INSTALLED := .venv/installed
 
-.PHONY: help train test tensorboard notebooks figures lint clean
+.PHONY: help train test tensorboard jupyter notebooks figures lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -18,6 +19,10 @@ test: $(INSTALLED)        ## run all tests
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser
 	$(RUN) -m tensorboard.main --logdir logs
+
+jupyter: $(INSTALLED)     ## open the lessons as notebooks in JupyterLab, which is installed the first time
+	$(RUN) -c 'import jupyterlab' 2>/dev/null || $(RUN) -m pip install --disable-pip-version-check $(JUPYTER)
+	$(RUN) -m jupyterlab Course00-Tensors/lesson.ipynb
 
 notebooks: $(INSTALLED)   ## weave the notebooks again, from the scripts and the notes
 	$(RUN) tools/weave_notebooks.py
