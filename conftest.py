@@ -52,7 +52,10 @@ def pytest_configure(config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """The kernel of a notebook draws into the notebook; all else, child processes included, draws into files."""
-    os.environ["MPLBACKEND"] = "inline" if item.path.suffix == ".ipynb" else "Agg"
+    is_cell = item.path.suffix == ".ipynb"
+    os.environ["MPLBACKEND"] = "inline" if is_cell else "Agg"
+    if is_cell and item.cell.execution_count is None:
+        pytest.fail("this cell was stored without having been run, and nbval would let it pass: type make notebooks")
 
 
 def pytest_unconfigure(config):

@@ -8,6 +8,7 @@ about the same on another machine.
 import base64
 import copy
 import io
+import os
 import re
 import subprocess
 import sys
@@ -206,14 +207,18 @@ def test_a_missing_and_a_wrong_picture_are_caught(notebook):
 
 
 def test_nbval_compares_stored_and_fresh_outputs(tmp_path):
-    def fails(stored_text):
+    def passes(stored_text, count=1):
         output = nbformat.v4.new_output("stream", text=stored_text)
-        cell = nbformat.v4.new_code_cell("print(0.25)", outputs=[output], execution_count=1)
+        cell = nbformat.v4.new_code_cell("print(0.25)", outputs=[output] if count else [], execution_count=count)
         nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=weaving.METADATA), tmp_path / "lesson.ipynb")
-        command = [sys.executable, "-m", "pytest", "-q", "-c", REPOSITORY / "pyproject.toml", "-p", "no:cacheprovider"]
-        done = subprocess.run([*command, tmp_path / "lesson.ipynb"], capture_output=True, text=True, cwd=tmp_path)
-        assert "1 failed" in done.stdout or "1 passed" in done.stdout, done.stdout + done.stderr
-        return "1 failed" in done.stdout
+        command = [sys.executable, "-m", "pytest", "-q", "-c", REPOSITORY / "pyproject.toml", "-p", "conftest"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ["PYTHONPATH"]])}
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", tmp_path], env=environment, capture_output=True, encoding="utf-8"
+        )
+        assert re.search("^1 (passed|failed|error)", done.stdout, re.MULTILINE), done.stdout + done.stderr
+        return "1 passed" in done.stdout
 
-    assert not fails("0.25\n")
-    assert fails("0.26\n")
+    assert passes("0.25\n")
+    assert not passes("0.26\n")
+    assert not passes("", count=None), "a cell that was never run"
