@@ -174,6 +174,7 @@ def test_changed_notes_are_caught(notebook, monkeypatch):
     assert stale_after(sections | {4: sections[4].replace("two images", "three images")}) == ["section-4-3"]
     assert stale_after(sections | {4: sections[4].replace("```text", "```text about")}) == ["section-4-2"]
     assert stale_after(sections | {4: sections[4].replace("layer: True", "layer: yes")}), "a block nobody printed"
+    assert stale_after(sections | {12: "## 12. A new one\n"}) == ["section-12-1"]
 
 
 def test_a_notebook_that_was_never_run_is_caught(notebook):
