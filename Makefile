@@ -22,7 +22,7 @@ tensorboard: $(INSTALLED) ## look at the logs in a browser
 
 jupyter: $(INSTALLED)     ## open the lessons as notebooks in JupyterLab, which is installed the first time
 	$(RUN) -c 'import jupyterlab' 2>/dev/null || $(RUN) -m pip install --disable-pip-version-check $(JUPYTER)
-	$(RUN) -m jupyterlab Course00-Tensors/lesson.ipynb
+	$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/Course00-Tensors/lesson.ipynb
 
 notebooks: $(INSTALLED)   ## weave the notebooks again, from the scripts and the notes
 	$(RUN) tools/weave_notebooks.py
