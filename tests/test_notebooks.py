@@ -22,6 +22,7 @@ from PIL import Image
 from common.paths import REPOSITORY
 
 weaving = load_module(REPOSITORY / "tools" / "weave_notebooks.py")
+WHAT_TO_DO = "make notebooks (or git checkout) brings lesson.ipynb up to date"
 SANITIZE = get_sanitize_patterns((REPOSITORY / "tests" / "sanitize.cfg").read_text(encoding="utf-8"))
 
 
@@ -104,7 +105,7 @@ def problems_with_pictures(notebook, folder):
 @pytest.mark.parametrize("lesson", WOVEN)
 def test_every_code_cell_was_run_in_order_and_without_error(lesson):
     cells = code_cells(stored(lesson))
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "type make notebooks"
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), WHAT_TO_DO
     kinds = {output.get("name", output.output_type) for cell in cells for output in cell.outputs}
     assert kinds <= {"stdout", "display_data"}, "no errors, warnings or progress bars, and no echo of a last line"
 
@@ -113,14 +114,14 @@ def test_every_code_cell_was_run_in_order_and_without_error(lesson):
 def test_no_notebook_is_stale(lesson):
     notebook = stored(lesson)
     _, script = weaving.read_script(lesson)
-    assert stale_code(notebook, script) == [], "the script has changed since: type make notebooks"
+    assert stale_code(notebook, script) == [], f"not the cells of the script: {WHAT_TO_DO}"
     fresh = weaving.build(lesson, pieces(notebook))
-    assert stale_cells(notebook, fresh) == [], "the notes or the script have changed since: type make notebooks"
+    assert stale_cells(notebook, fresh) == [], f"not as notes and script make it, or saved by hand: {WHAT_TO_DO}"
 
 
 @pytest.mark.parametrize("lesson", WOVEN)
 def test_the_stored_outputs_are_what_the_script_prints(lesson):
-    assert problems_with_outputs(stored(lesson), run_lesson(lesson).printed) == [], "type make notebooks"
+    assert problems_with_outputs(stored(lesson), run_lesson(lesson).printed) == [], WHAT_TO_DO
 
 
 @pytest.mark.parametrize("lesson", WOVEN)
