@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 JUPYTER := jupyterlab==4.6.6
 INSTALLED := .venv/installed
 
-.PHONY: help train test tensorboard jupyter notebooks figures lint clean
+.PHONY: help train test trials tensorboard jupyter notebooks figures lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -16,6 +16,9 @@ train: $(INSTALLED)       ## train the course CNN with the default options
 
 test: $(INSTALLED)        ## run all tests
 	$(RUN) -m pytest -n 2
+
+trials: $(INSTALLED)      ## break the training program on purpose: signals, full disks, damaged files, lost processes
+	$(RUN) -m pytest -m slow
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser
 	$(RUN) -m tensorboard.main --logdir logs

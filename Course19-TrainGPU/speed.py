@@ -1,6 +1,6 @@
 """Course 19 · TrainGPU — what makes a training step fast, and by how much?
 
-Run   python Course19-TrainGPU/speed.py                 every rung three times, about six minutes
+Run   python Course19-TrainGPU/speed.py                 every rung three times, about nine minutes
       python Course19-TrainGPU/speed.py --quick         a look, in half a minute
       python Course19-TrainGPU/speed.py --neighbours 1  beside another program that keeps one core busy
 See   outputs/Course19-TrainGPU/speed.png
@@ -45,10 +45,10 @@ except ImportError:  # on Windows
 
 RUNGS = {  # a short name -> what the rung adds to the one above it
     "videos": "the videos' loop",
-    "sums": "sums instead of .item() and a list",
+    "malloc": "freed memory kept",
     "memory": "pictures in memory, whole batches",
     "channels": "channels_last",
-    "malloc": "freed memory kept",
+    "sums": "sums instead of .item() and a list",
     "sleep": "waiting threads sleep: train.py",
     "amp": "bfloat16: train.py --amp",
 }
@@ -214,7 +214,8 @@ def draw(rows: dict[str, dict], title: str) -> Figure:
     axes.invert_yaxis()
     axes.set(title=title, xlabel="pictures per second, in multiples of the videos' loop")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.margins(x=0.08)
+    axes.legend(frameon=False, loc="upper right")
     return figure
 
 

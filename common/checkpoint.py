@@ -90,6 +90,8 @@ def load(path: Path) -> dict:
     except (zipfile.BadZipFile, zlib.error):
         raise UserError(f"the checkpoint {path} is damaged or cut short: take another one") from None
     except pickle.UnpicklingError:
+        if not start.startswith((b"PK", b"\x80")):  # neither of torch.save()'s two formats: a text, most likely
+            raise UserError(f"{path} is no checkpoint that torch.save() wrote: take another file") from None
         raise UserError(
             f"{path} holds more than tensors and plain values (a whole pickled model?), which could run code: "
             "save the model's state_dict() instead"

@@ -10,7 +10,7 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc takes no more
 
 # How long a waiting thread spins before it sleeps: the first is for all thread libraries and means "not at all", the
 # second for GNU's, the one in PyTorch's builds for Linux; there it wins, and bridges the gap between two layers.
-SLEEP_SOON = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+SLEEP_SOON = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
 
 
 def tune_cpu() -> None:

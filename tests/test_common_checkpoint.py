@@ -99,6 +99,7 @@ def test_a_pytorch_that_a_checkpoint_can_make_run_code_is_refused(version, saved
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"\x89PNG\r\n\x1a\n", "PNG picture"),
         (b"just words", "no checkpoint"),
+        (b"# A heading\n\nAnd a text below it.\n", "no checkpoint"),
     ],
 )
 def test_what_is_no_checkpoint_is_named_as_what_it_is(start, says, tmp_path):
