@@ -51,13 +51,18 @@ def exit_code(program: str, run: Callable[[], int]) -> int:
     These get one line on standard error. Where several processes train together, one of each machine speaks for all.
     """
     try:
-        return run()
+        code = run()
+        sys.stdout.flush()
+        return code
     except UserError as error:
         code, message = 2, f"{program}: {error}"
     except Stopped as error:
         code, message = 128 + error.signum, f"\n{program}: {error}"
     except KeyboardInterrupt:
         code, message = 130, f"\n{program}: stopped"
+    except BrokenPipeError:  # whoever read the output has gone: `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # as if SIGPIPE had ended it
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO):
             raise

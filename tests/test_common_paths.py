@@ -116,6 +116,18 @@ def test_ctrl_c_is_130(capsys):
     assert capsys.readouterr().err == "\np.py: stopped\n"
 
 
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "in the middle"])
+def test_a_reader_that_leaves_ends_the_program_quietly(lines):
+    """As `python test.py | head` does."""
+    code = "import sys, time; from common.cli import exit_code\n"
+    code += f"def run():\n  time.sleep(0.5)\n  for _ in range({lines}): print('a line of output')\n  return 0\n"
+    code += "sys.exit(exit_code('p.py', run))"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait()) == (b"", 141)
+    child.stderr.close()
+
+
 def test_the_tests_and_their_child_processes_cannot_reach_the_network():
     reach = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
     with pytest.raises(OSError, match="may not use the network"):
