@@ -136,7 +136,7 @@ to_48 = v2.Compose(
     ]
 )
 item = tall
-print(f"{'start':10} {type(item).__name__}, width and height {item.size}")
+print(f"{'start':10} PIL picture, width and height {item.size}")
 for step in to_48.transforms:
     item = step(item)
     print(f"{type(step).__name__:10} {tuple(item.shape)} {item.dtype}")
