@@ -20,7 +20,7 @@ from common import UserError, checkpoint
 from common.paths import checkpoint_dir, log_dir, make_folder, remove_leftovers
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
-NEEDED_TO_GO_ON = {"optimizer", "schedule", "options", "history"}
+NEEDED_TO_GO_ON = {"optimizer", "schedule", "options", "history", "unfinished", "random"}
 
 
 def claim_folder(lesson: str, out: str | None, locks: ExitStack) -> Path:
