@@ -46,7 +46,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_configure(config):
     """Notebooks are compared through the sanitising file, wherever pytest was started."""
-    config.option.nbval_sanitize_with = config.option.nbval_sanitize_with or str(_TESTS / "sanitize.cfg")
+    config.option.nbval_sanitize_with = getattr(config.option, "nbval_sanitize_with", None) or str(
+        _TESTS / "sanitize.cfg"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
