@@ -4,6 +4,7 @@ Run   python Course19-TrainGPU/train.py                     learns ten classes o
       python Course19-TrainGPU/train.py --recipe classic    the network and the settings of the video courses
       python Course19-TrainGPU/train.py --data FOLDER       your own: FOLDER/train/<class>/*, FOLDER/test/<class>/*
       python Course19-TrainGPU/train.py --resume            goes on where the last run stopped
+      torchrun --standalone --nproc-per-node 2 Course19-TrainGPU/train.py     in two processes (notes, section 11)
 See   tensorboard --logdir logs
 Read  notes.md
 """
@@ -104,7 +105,7 @@ def complete_options(given: dict, saved: dict | None) -> dict:
         if name == "epochs" and given["epochs"] >= saved["epoch"]:
             if options["schedule"] == "constant":
                 continue  # without a schedule that ends with the last epoch, a run may as well be longer
-            why = ", for its learning rate is planned to end near 0 with the last of them"
+            why = ", and its learning rate is planned to end near 0 with the last of them"
         if given[name] != before:
             raise UserError(f"that run has {option} {before}{why}: leave {option} out, or start a new run")
     return options | given
@@ -155,7 +156,9 @@ def build_optimizer(model: nn.Module, options: dict, num_steps: int):
     if options["optimizer"] == "adamw":
         optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
     else:
-        optimizer = torch.optim.SGD(model.parameters(), lr, momentum, 0, weight_decay, nesterov=momentum > 0)
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0
+        )
     if options["schedule"] == "onecycle":
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_steps, cycle_momentum=False)
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
@@ -294,19 +297,19 @@ def fit(training: Training, loaders: dict[str, MemoryLoader], loss_fn, options, 
         bad_step, signum = distributed.largest([tally.settle(), stop.received])
         if bad_step:
             where = f"step {bad_step} of epoch {len(history) + 1} (learning rate {schedule.get_last_lr()[0]:.3g})"
-            raise UserError(f"the loss is not finite at {where}: try a smaller --lr")
+            raise UserError(f"the loss is not finite at {where}: start a new run with a smaller --lr")
         if due or signum:
             tally.seconds = time.perf_counter() - started
             save_last()
         if signum:
-            raise Stopped(signum, "all is saved; --resume goes on with the next step")
+            raise Stopped(signum, f"all is saved; --resume {shown(out)} goes on with the next step")
 
-    stop.patient, stop.advice = True, "--resume goes on after the last checkpoint"
+    stop.patient, stop.advice = True, f"--resume {shown(out)} goes on after the last checkpoint"
     for epoch in range(len(history) + 1, epochs + 1):
         tally = training.tally  # with steps in it, where the epoch was stopped in its middle
         started = time.perf_counter() - tally.seconds
         loaders["train"].set_epoch(epoch, first=tally.steps)
-        how = {"initial": tally.steps, "leave": False, "disable": None if writer else True}
+        how = {"initial": tally.steps, "leave": False, "disable": None if writer else True}  # None: no bar in a file
         batches = tqdm(loaders["train"], f"epoch {epoch}/{epochs}", **how)
         loss, accuracy = train_one_epoch(parallel, batches, loss_fn, optimizer, schedule, amp, tally, after_step)
         row = {"epoch": epoch, "lr": schedule.get_last_lr()[0], "train_loss": loss, "train_accuracy": accuracy}
@@ -326,7 +329,10 @@ def fit(training: Training, loaders: dict[str, MemoryLoader], loss_fn, options, 
             log(writer, row)
         save_last()
         print(describe(row, epochs, is_best))
-    stop.patient = False
+    stop.patient = False  # from here on, nothing is lost by stopping at once
+    (signum,) = distributed.largest([stop.received])
+    if signum:
+        raise Stopped(signum, stop.advice)
 
 
 def finish(training: Training, loaders: dict[str, MemoryLoader], loss_fn, out: Path, writer) -> None:

@@ -65,8 +65,8 @@ def load(path: Path) -> dict:
     path = Path(path)
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.pt*"))
-        hint = f"name a file in it, such as {path / inside[0]}" if inside else "and there is no checkpoint in it"
-        raise UserError(f"{path} is a folder: {hint}")
+        hint = f": name a file in it, such as {path / inside[0]}" if inside else ", and there is no checkpoint in it"
+        raise UserError(f"{path} is a folder{hint}")
     try:
         with path.open("rb") as file:
             start = file.read(64)

@@ -1,4 +1,4 @@
-"""What the command lines of train.py and test.py share: one clear line for bad input, and the exit codes."""
+"""What the command lines of train.py, speed.py and test.py share: one clear line for bad input, and the exit codes."""
 
 import argparse
 import errno

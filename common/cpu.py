@@ -1,4 +1,4 @@
-"""Two settings that make training on a CPU fast, and a good neighbour. To be chosen before torch is imported."""
+"""Two settings that make training on a CPU fast, and a good neighbour; the one for threads, before torch is loaded."""
 
 import ctypes
 import os

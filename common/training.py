@@ -63,7 +63,9 @@ class Training:
         loss, correct, count = distributed.add_up([self.tally.loss, self.tally.correct, self.tally.count])
         weights = self.model.state_dict()
         if not all(value.isfinite().all() for value in weights.values()):
-            raise UserError(f"the weights are no longer finite after epoch {len(self.history)}: try a smaller --lr")
+            raise UserError(
+                f"the weights are no longer finite after epoch {len(self.history)}: start a new run with a smaller --lr"
+            )
         if distributed.rank() > 0:
             return
         contents = {"state_dict": weights, "history": self.history, "epoch": len(self.history), "best": self.best}

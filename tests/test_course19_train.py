@@ -331,7 +331,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_was(
     out = tmp_path / "parts"
     signal_in_batch(batch, monkeypatch)
     assert run("--data", pictures, *FOUR_EPOCHS, "--out", out) == 130
-    assert "stopped by SIGINT" in (err := capsys.readouterr().err) and "--resume goes on" in err
+    assert "stopped by SIGINT" in (err := capsys.readouterr().err) and f"--resume {out}" in err
     assert run("--resume", out) == 0
     for name in ("last.pt", "best.pt", "previous.pt"):
         assert everything(out / name) == everything(never_stopped / name)
@@ -606,7 +606,11 @@ def test_resuming_from_something_that_is_no_checkpoint_is_refused(course_home, c
 def test_a_loss_that_explodes_stops_the_run_and_leaves_finite_weights(course_home, pictures, capsys):
     more = ["--lr", "1e30", "--schedule", "constant", "--model", "cnn-classic", "--out", course_home / "run"]
     code, _, err = run("--data", pictures, *QUICK, *more, capsys=capsys)
-    assert code == 2 and "not finite at step 2 of epoch 1 (learning rate 1e+30): try a smaller --lr" in one_line(err)
+    assert (
+        code == 2
+        and "not finite at step 2 of epoch 1 (learning rate 1e+30): start a new run with a smaller --lr"
+        in one_line(err)
+    )
     state = checkpoint.load(course_home / "run/last.pt")["state_dict"]
     assert all(torch.isfinite(value).all() for value in state.values())
 
