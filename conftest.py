@@ -69,3 +69,23 @@ def course_home(tmp_path, monkeypatch):
     """An empty home for one test."""
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def lesson(request):
+    """The variables that the lesson left behind whose tests these are: test_course08_conv2d.py is about Course08-…"""
+    return _run(request.path).names
+
+
+@pytest.fixture(scope="module")
+def printed(request):
+    """What that lesson printed."""
+    return _run(request.path).printed
+
+
+def _run(test_file):
+    from lessons import LESSONS, run_lesson
+
+    number = re.search(r"course(\d\d)", test_file.name)[1]
+    (name,) = (name for name in LESSONS if name.startswith(f"Course{number}-"))
+    return run_lesson(name)

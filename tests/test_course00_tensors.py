@@ -11,11 +11,6 @@ from lessons import run_lesson
 from common.data import cifar10
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course00-Tensors").names
-
-
 def shape_of(nested):
     """The shape of nested lists, by opening one box after the other."""
     return (len(nested), *shape_of(nested[0])) if isinstance(nested, list) else ()

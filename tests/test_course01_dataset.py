@@ -6,20 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lessons import run_lesson
 from PIL import Image
 
 from common.paths import home
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course01-Dataset").names
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return run_lesson("Course01-Dataset").printed
 
 
 def pixels(image):

@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
-from lessons import links, load_module, run_lesson
+from lessons import links, load_module
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -21,11 +21,6 @@ from common.paths import REPOSITORY, home
 LESSON = "Course02-TensorBoard"
 RATES = [0.05, 0.3, 0.8, 1.02]
 tool = load_module(REPOSITORY / "tools" / "photograph_tensorboard.py")
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson(LESSON).names
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,6 @@ from PIL import Image
 from torchvision.transforms import v2
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course03-Transforms").names
-
-
 def test_the_tensor_is_the_array_divided_by_255_with_the_channels_first(lesson):
     array = lesson["array"]
     assert lesson["scaled"].shape == lesson["old"].shape == (3, 2, 3)

@@ -6,15 +6,9 @@ import struct
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
 from torchvision import datasets
 
 from common.paths import REPOSITORY
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course04-TorchvisionDatasets").names
 
 
 def assert_equal_picture_by_picture(mine, theirs):

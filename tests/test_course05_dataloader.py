@@ -13,16 +13,6 @@ from common.paths import REPOSITORY, output_dir
 LESSON = "Course05-DataLoader"
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson(LESSON).names
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return run_lesson(LESSON).printed
-
-
 def test_the_number_of_batches_is_what_counting_gives(printed):
     lines = re.findall(r"^(\d+) in batches of (\d+), drop_last=(\w+): predicted (\d+), actual (\d+)$", printed, re.M)
     assert len(lines) == 6

@@ -6,20 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
 from torch import nn
-
-LESSON = "Course06-Module"
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson(LESSON).names
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return run_lesson(LESSON).printed
 
 
 def test_the_gradients_of_the_line_are_finite_differences(lesson):

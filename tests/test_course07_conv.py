@@ -3,12 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course07-Conv").names
 
 
 def correlate(image, kernel, stride=1, padding=0):

@@ -4,16 +4,10 @@ import math
 
 import pytest
 import torch
-from lessons import run_lesson
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from common.paths import home
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course09-Pool").names
 
 
 def windows(image, size, stride, padding=0, dilation=1, hang_over=False):

@@ -11,11 +11,6 @@ from torch import nn
 from common.paths import log_dir
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course11-Linear").names
-
-
 def weighted_sums(x, weight, bias):
     """The definition, number by number. x: a list of rows; weight: one row per output."""
     return [

@@ -14,11 +14,6 @@ from common.models import CifarCNN
 from common.paths import log_dir
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course12-Sequential").names
-
-
 def course_cnn(images, weights):
     """The course CNN in bare functions, from a state_dict with the names conv1 … linear2, in training mode."""
     x = images

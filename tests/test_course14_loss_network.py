@@ -5,13 +5,7 @@ import math
 
 import pytest
 import torch
-from lessons import run_lesson
 from torch import nn
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course14-Loss-Network").names
 
 
 def gradients(model, images, labels):

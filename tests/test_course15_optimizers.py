@@ -6,13 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course15-Optim").names
-
 
 RULES = {
     "sgd": (torch.optim.SGD, {}),

@@ -9,16 +9,6 @@ from torchvision.models import resnet18, vgg16
 from common.data import ants_bees
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course16-ModifyNN").names
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return run_lesson("Course16-ModifyNN").printed
-
-
 def linear(inputs, outputs):
     return inputs * outputs + outputs
 

@@ -9,20 +9,9 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
 from torch import nn
 
 from common.paths import checkpoint_dir
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson("Course17-ModelSave").names
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return run_lesson("Course17-ModelSave").printed
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from lessons import run_lesson
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.data import MemoryLoader, in_memory, open_data
@@ -10,11 +9,6 @@ from common.models import CifarCNN
 from common.paths import home
 
 LESSON = "Course18-ModelTrainProcess"
-
-
-@pytest.fixture(scope="module")
-def lesson():
-    return run_lesson(LESSON).names
 
 
 def accuracy_of_checkpoint(epoch):
