@@ -20,6 +20,7 @@ from common.paths import REPOSITORY, home
 
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
+BESIDE = {"drawing.py", "workers.py"}  # programs that a lesson has beside its script
 WOVEN = [lesson for lesson in LESSONS if lesson[6:8] <= "17"]  # those that are notebooks, too
 
 
@@ -32,13 +33,10 @@ class Run:
 
 
 def script_of(lesson: str) -> Path:
-    """The lesson's script: the one Python file whose cells the notes explain."""
-    return REPOSITORY / lesson / {"Course20-ModelTest": "test.py"}.get(lesson, _only_script(lesson))
-
-
-def _only_script(lesson: str) -> str:
-    scripts = sorted(path.name for path in (REPOSITORY / lesson).glob("*.py"))
-    return "train.py" if "train.py" in scripts else scripts[0]
+    """The lesson's script: the one Python file whose cells notes.md explains."""
+    scripts = {path.name for path in (REPOSITORY / lesson).glob("*.py")} - BESIDE
+    (name,) = scripts & {"train.py", "test.py"} or scripts
+    return REPOSITORY / lesson / name
 
 
 def load_module(path: Path) -> ModuleType:
@@ -68,9 +66,12 @@ def run_lesson(lesson: str) -> Run:
 
 
 def _run_flat(lesson: str) -> dict:
-    script = str(script_of(lesson))
-    sys.argv = [script]
-    return runpy.run_path(script, run_name="__main__")
+    script = script_of(lesson)
+    sys.argv = [str(script)]
+    names = runpy.run_path(str(script), run_name="__main__")
+    if (drawing := script.with_name("drawing.py")).exists():  # the pictures whose drawing is no part of the lesson
+        runpy.run_path(str(drawing), run_name="__main__")
+    return names
 
 
 def _run_capstone(lesson: str) -> dict:
