@@ -1,5 +1,7 @@
 """Course 07: one kernel over one picture, against loops, polynomials and counting."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,53 @@ def test_conv2d_correlates_and_the_flip_makes_it_a_convolution(lesson):
     dot, counting = lesson["dot"][0, 0].tolist(), lesson["counting"][0, 0].tolist()
     assert lesson["correlated"][0, 0].tolist() == correlate(dot, counting) == turned(counting)
     assert lesson["convolved"][0, 0].tolist() == correlate(dot, turned(counting)) == counting
+
+
+def test_a_correlation_shows_the_kernel_after_a_half_turn_and_not_upside_down(lesson, printed):
+    seen, counting = lesson["correlated"][0, 0].tolist(), lesson["counting"][0, 0].tolist()
+    upside_down = counting[::-1]
+    half_turn = [row[::-1] for row in upside_down]
+    assert seen == half_turn != upside_down
+    assert "\na half turn: True\na mirror image, top to bottom: False\n" in printed
+
+
+def test_same_with_an_even_kernel_puts_the_odd_zero_behind(printed):
+    lines = re.findall(
+        r"^k=(\d): \[(.*)\], as with (\d) zeros left and (\d) right: (True|False)$", printed, re.MULTILINE
+    )
+    assert sorted(int(k) for k, *_ in lines) == [2, 3, 4, 5]
+    for k, numbers, left, right, agrees in lines:
+        k, left, right = int(k), int(left), int(right)
+        padded = [0] * left + [1, 2, 3, 4] + [0] * right
+        assert [int(n) for n in numbers.split(", ")] == [sum(padded[i : i + k]) for i in range(4)]
+        assert agrees == "True" and left + right == k - 1 and right - left == (k % 2 == 0)
+    assert "\nVALID 2x2 kernel: (4, 4)\nSAME  2x2 kernel: (5, 5)\nFULL  2x2 kernel: (6, 6)\n" in printed
+
+
+def test_height_and_width_of_a_kernel_that_is_not_square_follow_the_formula_each(lesson, printed):
+    shape = tuple(lesson["bee"].shape[2:])
+    assert lesson["wide"].shape[2:] == (3, 5)
+    fits = [len([i for i in range(size) if i + k <= size]) for size, k in zip(shape, (3, 5), strict=True)]
+    assert f"\n{{}} ({fits[0]}, {fits[1]})\n" in printed
+    assert f"\n{{'padding': (1, 2)}} {shape}\n" in printed
+
+
+def test_two_passes_of_seven_weights_are_one_of_forty_nine(lesson):
+    padded = np.pad(lesson["bee"][0, 0].double().numpy(), 3)
+    mean = sum(padded[u : u + 112, v : v + 112] for u in range(7) for v in range(7)) / 49
+    assert np.allclose(lesson["two_passes"][0, 0].numpy(), mean, atol=1e-5)
+
+
+def test_the_sampled_convolution_comes_nearer_to_the_integral_as_the_samples_do(lesson, printed):
+    def integral(t):  # of the box times the turned decay, by the midpoint rule
+        tau = (np.arange(10_000) + 0.5) / 10_000
+        return np.mean(np.where(tau <= t, np.exp(np.minimum(tau - t, 0)), 0))
+
+    for i in range(0, 3000, 171):  # the last round of the loop: 0.001 apart
+        assert lesson["full"][i].item() == pytest.approx(integral(i * 0.001), abs=2e-3)
+        assert lesson["exact"][i].item() == pytest.approx(integral(i * 0.001), abs=2e-4)
+    errors = [float(e) for e in re.findall(r"^samples every .*: largest error ([\d.]+)$", printed, re.MULTILINE)]
+    assert errors == pytest.approx([0.1, 0.01, 0.001], rel=0.05)
 
 
 def test_a_flipped_full_convolution_multiplies_polynomials(lesson):
