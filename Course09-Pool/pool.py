@@ -22,14 +22,15 @@ from common.paths import fresh_log_dir, output_dir
 torch.manual_seed(9)
 image = torch.tensor(
     [
-        [1.0, 2.0, 0.0, 3.0, 1.0],
-        [0.0, 1.0, 2.0, 3.0, 1.0],
-        [1.0, 2.0, 1.0, 0.0, 0.0],
-        [5.0, 2.0, 3.0, 1.0, 1.0],
-        [2.0, 1.0, 0.0, 1.0, 1.0],
+        [1.0, 4.0, 2.0, 0.0, 3.0],
+        [3.0, 2.0, 6.0, 1.0, 5.0],
+        [0.0, 8.0, 1.0, 7.0, 2.0],
+        [5.0, 1.0, 3.0, 2.0, 4.0],
+        [2.0, 6.0, 0.0, 9.0, 1.0],
     ]
 )
 batch = image[None, None]  # (5, 5) -> (1, 1, 5, 5): one picture, one channel
+print(image.int())
 print("batch", tuple(batch.shape))
 
 # %% 2. One window, by hand
@@ -41,9 +42,14 @@ print("largest", window.max().item(), "mean", window.mean().item())
 
 
 def pool_by_hand(image, size, reduce):
-    """Cut a picture into windows of size x size that do not overlap, and make one number of each."""
-    rows, columns = (range(0, n - size + 1, size) for n in image.shape)  # only windows that lie wholly inside
-    return torch.stack([torch.stack([reduce(image[r : r + size, c : c + size]) for c in columns]) for r in rows])
+    """Cut a picture into windows of size x size that do not overlap, and reduce each to one number."""
+    rows, columns = image.shape[0] // size, image.shape[1] // size  # only windows that lie wholly inside
+    pooled = torch.zeros(rows, columns)
+    for i in range(rows):
+        for j in range(columns):
+            window = image[i * size : (i + 1) * size, j * size : (j + 1) * size]
+            pooled[i, j] = reduce(window)
+    return pooled
 
 
 max_pool, avg_pool = nn.MaxPool2d(kernel_size=2), nn.AvgPool2d(kernel_size=2)
@@ -56,17 +62,128 @@ print("weights to learn:", len(list(max_pool.parameters())) + len(list(avg_pool.
 
 # %% 4. The stride that you did not give
 print(max_pool)
-for layer in (nn.MaxPool2d(3), nn.MaxPool2d(3, stride=1), nn.MaxPool2d(3, stride=2)):
+for layer in (nn.MaxPool2d(3), nn.MaxPool2d(3, stride=2), nn.MaxPool2d(3, stride=1)):
     print(f"window 3, stride {layer.stride}:", layer(batch)[0, 0].int().tolist())
 
 # %% 5. Vary one thing: ceil_mode
 by_mode = {ceil_mode: nn.MaxPool2d(3, ceil_mode=ceil_mode)(batch) for ceil_mode in (False, True)}
 for ceil_mode, result in by_mode.items():
-    print(f"max, ceil_mode={ceil_mode}:", result[0, 0].int().tolist())
-rest = nn.AvgPool2d(3, ceil_mode=True)(batch)  # (1, 1, 5, 5) -> (1, 1, 2, 2)
-print("mean of the three pixels by two in the upper right:", torch.equal(rest[0, 0, 0, 1], image[:3, 3:].mean()))
+    print(f"ceil_mode={ceil_mode}:", result[0, 0].int().tolist())
 
-# %% 6. Predict the output size, then look
+# %% 6. Adaptive pooling: say the size, not the window
+to_three = nn.AdaptiveMaxPool2d(3)
+print("5x5 to 3x3:", to_three(batch)[0, 0].int().tolist())
+for height, width in [(8, 8), (7, 5), (30, 45)]:
+    features = torch.rand(1, 64, height, width)  # such as 64 feature maps of one picture
+    print(f"{height}x{width} to 4x4: {tuple(nn.AdaptiveAvgPool2d(4)(features).shape)}")
+whole = nn.AdaptiveAvgPool2d(1)(features)  # (1, 64, 30, 45) -> (1, 64, 1, 1)
+print("to 1x1 is the mean of each channel:", torch.allclose(whole[..., 0, 0], features.mean(dim=(2, 3))))
+
+# %% 7. A real batch
+to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+test_loader = DataLoader(cifar10(train=False, transform=to_float), batch_size=64)
+images, labels = next(iter(test_loader))  # (64, 3, 32, 32), (64,)
+pooled = max_pool(images)  # (64, 3, 32, 32) -> (64, 3, 16, 16)
+print("images", tuple(images.shape), "pooled", tuple(pooled.shape))
+print(f"numbers left: {pooled.numel() / images.numel():.0%}")
+with SummaryWriter(fresh_log_dir("Course09-Pool")) as writer:
+    writer.add_images("input", images, 0)
+    writer.add_images("max pooled", pooled, 0)
+
+sizes = (1, 2, 4, 8)
+kinds = {"max": F.max_pool2d, "average": F.avg_pool2d}  # the same poolings as functions
+fig, axes = plt.subplots(2, 4, figsize=(7.6, 4.2), layout="constrained")
+for row, (kind, pool) in zip(axes, kinds.items(), strict=True):
+    for ax, size in zip(row, sizes, strict=True):
+        small = pool(images[0], size)  # (3, 32, 32) -> (3, 32 / size, 32 / size)
+        ax.imshow(small.permute(1, 2, 0).numpy())  # channels last for matplotlib
+        ax.set_title(f"{kind} {size}×{size}" if size > 1 else "input", fontsize=13)
+        ax.axis("off")
+fig.savefig(output_dir("Course09-Pool") / "pooled.png", dpi=110)
+
+# %% 8. What it is for: a step to the side
+dot = torch.zeros(8, 1, 1, 8)  # eight pictures of one row of pixels; in picture n, pixel n is bright
+dot[range(8), 0, 0, range(8)] = 1
+for size in (1, 2, 4):
+    seen = F.max_pool2d(dot, (1, size))  # (8, 1, 1, 8) -> (8, 1, 1, 8 / size)
+    noticed = (seen[1:] != seen[:-1]).flatten(1).any(dim=1)  # does picture n + 1 differ from picture n?
+    print(f"window {size}: of 7 steps to the right, {int(noticed.sum())} change the output")
+
+# %% 9. What it is for: less work, a wider view
+conv = nn.Conv2d(3, 8, kernel_size=3, padding=1)
+for name, pictures in [("without pooling", images), ("after pooling", pooled)]:
+    products = conv(pictures).numel() * conv.weight[0].numel()  # one product per weight, for each output number
+    print(f"{name}: {products // len(pictures):,} multiplications per picture")
+
+# An average pool, because a max pool has a gradient for one pixel of each window only (cell 12).
+conv3, half = nn.Conv2d(1, 1, kernel_size=3), nn.AvgPool2d(2)
+stacks = {
+    "conv": [conv3],
+    "conv, conv": [conv3, conv3],
+    "conv, pool, conv": [conv3, half, conv3],
+    "conv, pool, conv, pool, conv": [conv3, half, conv3, half, conv3],
+}
+fields = {}
+for name, layers in stacks.items():
+    start = torch.rand(1, 1, 32, 32, requires_grad=True)
+    x = start
+    for layer in layers:
+        x = layer(x)
+    x[0, 0, 1, 1].backward()  # one number of the output: which pixels does it depend on?
+    depends = start.grad[0, 0] != 0  # (32, 32): True where a change of the pixel would change that number
+    fields[name] = int(depends.any(dim=0).sum())  # how many columns
+    print(f"{name}: one number sees {fields[name]} pixels in a row")
+
+# %% 10. Break it: whole numbers
+whole_numbers = batch.long()
+print("max:    ", nn.MaxPool2d(2)(whole_numbers)[0, 0].tolist())
+truncated = nn.AvgPool2d(2)(whole_numbers)
+print("average:", truncated[0, 0].tolist(), "but it is", mean[0, 0].tolist())
+for layer, numbers in [(nn.AdaptiveMaxPool2d(2), whole_numbers), (nn.AvgPool2d(2), batch.byte())]:
+    try:
+        layer(numbers)
+    except NotImplementedError as error:
+        print("NotImplementedError:", error)
+
+# %% 11. Break it: the wrong axes
+try:
+    max_pool(image)
+except RuntimeError as error:
+    print("RuntimeError:", error)
+channels_last = images[0].permute(1, 2, 0)  # (3, 32, 32) -> (32, 32, 3)
+print("no message at all:", tuple(channels_last.shape), "->", tuple(max_pool(channels_last).shape))
+
+# ---- Second reading --------------------------------------------------------------------------------------------------
+
+# %% 12. Where the gradient goes
+slopes = {}
+for name, pool in [
+    ("max, window 2", nn.MaxPool2d(2)),
+    ("average, window 2", nn.AvgPool2d(2)),
+    ("max, window 3, stride 2", nn.MaxPool2d(3, stride=2)),
+]:
+    x = image.clone().requires_grad_()
+    pool(x[None, None]).sum().backward()
+    slopes[name] = x.grad  # (5, 5): one slope for each pixel
+    print(name)
+    print(x.grad)
+
+tie = torch.full((1, 1, 2, 2), 7.0, requires_grad=True)
+nn.MaxPool2d(2)(tie).sum().backward()
+print("four equal pixels:", tie.grad[0, 0].tolist())
+
+# %% 13. Where the largest was: return_indices and MaxUnpool2d
+remember = nn.MaxPool2d(2, return_indices=True)
+values, indices = remember(batch)  # (1, 1, 2, 2) twice
+print("values ", values[0, 0].int().tolist())
+print("indices", indices[0, 0].tolist())
+for index in indices.flatten().tolist():
+    row, column = divmod(index, image.shape[1])
+    print(f"index {index} = row {row}, column {column}: {image[row, column]:.0f}")
+unpooled = nn.MaxUnpool2d(2)(values, indices, output_size=batch.shape)  # (1, 1, 2, 2) -> (1, 1, 5, 5)
+print(unpooled[0, 0].int())
+
+# %% 14. Predict the output size, then look
 
 
 def pool_size(size, window, stride=None, padding=0, ceil_mode=False):
@@ -82,12 +199,43 @@ for size, k, s, p, up in [(32, 2, 2, 0, False), (5, 2, 2, 0, True), (32, 3, 2, 1
     actual = nn.MaxPool2d(k, s, p, ceil_mode=up)(torch.zeros(1, 1, size, size)).shape[-1]
     print(f"size={size} k={k} s={s} p={p} ceil_mode={up}: predicted {pool_size(size, k, s, p, up)}, actual {actual}")
 
-# %% 7. Vary one thing: padding
+# %% 15. The windows of adaptive pooling
+
+
+def spans(size, windows):
+    """From where to where (end not included) each window of an adaptive pooling reaches."""
+    return [(floor(i * size / windows), ceil((i + 1) * size / windows)) for i in range(windows)]
+
+
+print("5 pixels, 3 windows:", spans(5, 3))
+print("30 pixels, 4 windows:", spans(30, 4))
+adaptive = torch.zeros(3, 3)
+for i, (top, bottom) in enumerate(spans(5, 3)):
+    for j, (left, right) in enumerate(spans(5, 3)):
+        adaptive[i, j] = image[top:bottom, left:right].max()
+print("by hand equals the layer:", torch.equal(adaptive, to_three(batch)[0, 0]))
+
+# %% 16. More of ceil_mode: the mean, and the picture of the videos
+overhang = nn.AvgPool2d(3, ceil_mode=True)(batch)  # (1, 1, 5, 5) -> (1, 1, 2, 2)
+print("upper right:", overhang[0, 0, 0, 1].item(), "=", image[:3, 3:].int().flatten().tolist(), "added, divided by 6")
+known = torch.tensor(
+    [
+        [1.0, 2.0, 0.0, 3.0, 1.0],
+        [0.0, 1.0, 2.0, 3.0, 1.0],
+        [1.0, 2.0, 1.0, 0.0, 0.0],
+        [5.0, 2.0, 3.0, 1.0, 1.0],
+        [2.0, 1.0, 0.0, 1.0, 1.0],
+    ]
+)
+for ceil_mode in (False, True):
+    print(f"ceil_mode={ceil_mode}:", nn.MaxPool2d(3, ceil_mode=ceil_mode)(known[None, None])[0, 0].int().tolist())
+
+# %% 17. Vary one thing: padding
 below_zero = torch.full((1, 1, 4, 4), -5.0)
 padded_max = nn.MaxPool2d(2, padding=1)(below_zero)  # (1, 1, 4, 4) -> (1, 1, 3, 3)
 print("largest of -5 and the rim:", padded_max[0, 0].unique().tolist())
 same_rim = F.pad(below_zero, [1, 1, 1, 1], value=-inf)
-print("so the rim is minus infinity:", torch.equal(nn.MaxPool2d(2)(same_rim), padded_max))
+print("the same as a rim of minus infinity:", torch.equal(nn.MaxPool2d(2)(same_rim), padded_max))
 
 ones = torch.ones(1, 1, 4, 4)
 counted = nn.AvgPool2d(2, padding=1)(ones)  # (1, 1, 4, 4) -> (1, 1, 3, 3)
@@ -95,119 +243,38 @@ not_counted = nn.AvgPool2d(2, padding=1, count_include_pad=False)(ones)
 print("mean of ones and the rim:", counted[0, 0].tolist())
 print("count_include_pad=False: ", not_counted[0, 0].tolist())
 
-# %% 8. Vary one thing: dilation
+# %% 18. Vary one thing: dilation
 spread = nn.MaxPool2d(2, stride=1, dilation=2)(batch)  # (1, 1, 5, 5) -> (1, 1, 3, 3)
 print(spread[0, 0].int())
 print("the first number is the largest of", image[0:3:2, 0:3:2].flatten().int().tolist())
 
-# %% 9. Where the largest was: return_indices and MaxUnpool2d
-remember = nn.MaxPool2d(2, return_indices=True)
-values, indices = remember(batch)  # (1, 1, 2, 2) twice
-print("values ", values[0, 0].int().tolist())
-print("indices", indices[0, 0].tolist())
-for index in indices.flatten().tolist():
-    row, column = divmod(index, image.shape[1])
-    print(f"index {index} = row {row}, column {column}: {image[row, column]:.0f}")
-unpooled = nn.MaxUnpool2d(2)(values, indices, output_size=batch.shape)  # (1, 1, 2, 2) -> (1, 1, 5, 5)
-print(unpooled[0, 0].int())
-
-# %% 10. Adaptive pooling: say the size, not the window
-to_two = nn.AdaptiveMaxPool2d(2)
-print("5x5 to 2x2:", to_two(batch)[0, 0].int().tolist())
-corners = [image[0:3, 0:3], image[0:3, 2:5], image[2:5, 0:3], image[2:5, 2:5]]  # they share row 2 and column 2
-print("by hand:   ", [int(corner.max()) for corner in corners])
-for height, width in [(8, 8), (7, 5), (30, 45)]:
-    features = torch.rand(1, 64, height, width)
-    print(f"{height}x{width} to 4x4: {tuple(nn.AdaptiveAvgPool2d(4)(features).shape)}")
-whole = nn.AdaptiveAvgPool2d(1)(features)  # (1, 64, 30, 45) -> (1, 64, 1, 1)
-print("to 1x1 is the mean of each channel:", torch.allclose(whole[..., 0, 0], features.mean(dim=(2, 3))))
-
-# %% 11. A real batch
-to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-test_loader = DataLoader(cifar10(train=False, transform=to_float), batch_size=64)
-images, labels = next(iter(test_loader))  # (64, 3, 32, 32), (64,)
-pooled = max_pool(images)  # (64, 3, 32, 32) -> (64, 3, 16, 16)
-print("images", tuple(images.shape), "pooled", tuple(pooled.shape))
-print(f"numbers left: {pooled.numel() / images.numel():.0%}")
-with SummaryWriter(fresh_log_dir("Course09-Pool")) as writer:
-    writer.add_images("input", images, 0)
-    writer.add_images("max pooled", pooled, 0)
-
-kinds = {"max": F.max_pool2d, "average": F.avg_pool2d}
-fig, axes = plt.subplots(2, 4, figsize=(7.2, 4), layout="constrained")
-for row, (kind, pool) in zip(axes, kinds.items(), strict=True):
-    for ax, size in zip(row, (1, 2, 4, 8), strict=True):
-        small = pool(images[0], size)  # (3, 32, 32) -> (3, 32 / size, 32 / size)
-        ax.imshow(small.permute(1, 2, 0).numpy())  # channels last for matplotlib
-        ax.set_title(f"{kind} of {size}×{size}" if size > 1 else "input", fontsize=10)
-        ax.axis("off")
-fig.savefig(output_dir("Course09-Pool") / "pooled.png", dpi=100)
-
-# %% 12. What it is for: a step aside
-dot = torch.zeros(8, 1, 1, 8)  # eight pictures of one row; in picture n, pixel n is bright
-dot[range(8), 0, 0, range(8)] = 1
-for size in (1, 2, 4):
-    seen = F.max_pool2d(dot, (1, size))  # (8, 1, 1, 8) -> (8, 1, 1, 8 / size)
-    noticed = (seen[1:] != seen[:-1]).flatten(1).any(dim=1)  # is picture n + 1, a step to the right, different?
-    print(f"window {size}: of 7 steps to the right, {int(noticed.sum())} are noticed")
-
+# %% 19. A step to the side, measured on real pictures
 here, aside = images[..., 4:28, 4:28], images[..., 4:28, 5:29]  # (64, 3, 24, 24): the same, one pixel to the side
-sizes = (1, 2, 4, 8)
-change = {kind: [(pool(here, s) - pool(aside, s)).abs().mean().item() for s in sizes] for kind, pool in kinds.items()}
-unmoved = {
-    kind: [(pool(here, s) == pool(aside, s)).double().mean().item() for s in sizes] for kind, pool in kinds.items()
-}
-for kind in kinds:
-    for size, by, same in zip(sizes, change[kind], unmoved[kind], strict=True):
-        print(f"{kind:7} window {size}: values change by {by:.3f}, {same:.0%} not at all")
+change, unmoved = {"max": [], "average": []}, {"max": [], "average": []}
+for kind, pool in kinds.items():
+    for size in sizes:
+        before, after = pool(here, size), pool(aside, size)  # (64, 3, 24, 24) -> (64, 3, 24 / size, 24 / size)
+        change[kind].append((before - after).abs().mean().item())
+        unmoved[kind].append((before == after).double().mean().item())
+        print(f"{kind:7} window {size}: values change by {change[kind][-1]:.3f}, {unmoved[kind][-1]:.0%} not at all")
 
-fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), layout="constrained")
 for kind, colour, marker in [("max", "#D55E00", "o"), ("average", "#0072B2", "s")]:
     axes[0].plot(sizes, change[kind], marker=marker, color=colour, label=kind)
     axes[1].plot(sizes, unmoved[kind], marker=marker, color=colour, label=kind)
-axes[0].set(title="mean change after a step of one pixel", ylim=(0, None))
-axes[1].set(title="share of values that do not change at all", ylim=(0, 1))
+axes[0].set(ylim=(0, None))
+axes[0].set_title("mean change after a step of one pixel", fontsize=12)
+axes[1].set(ylim=(0, 1))
+axes[1].set_title("share of values that do not change", fontsize=12)
 for ax in axes:
-    ax.set(xscale="log", xlabel="width of the window", xticks=sizes, xticklabels=sizes)
+    ax.set(xscale="log", xticks=sizes, xticklabels=sizes)
+    ax.set_xlabel("width of the window", fontsize=12)
     ax.minorticks_off()
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
-fig.savefig(output_dir("Course09-Pool") / "shift.png", dpi=100)
+    ax.legend(frameon=False, fontsize=12)
+fig.savefig(output_dir("Course09-Pool") / "shift.png", dpi=110)
 
-# %% 13. What it is for: less work, a wider view
-conv = nn.Conv2d(3, 8, kernel_size=3, padding=1)
-for name, seen in [("without pooling", images), ("after pooling", pooled)]:
-    multiplications = conv(seen).numel() * conv.weight[0].numel()  # one product per weight, for each output number
-    print(f"{name}: {multiplications // len(images):,} multiplications per picture")
-
-one_by_one = nn.Conv2d(1, 1, kernel_size=3, bias=False)
-for name, before in [("without pooling", nn.Identity()), ("after pooling", nn.AvgPool2d(2))]:
-    start = torch.rand(1, 1, 12, 12, requires_grad=True)
-    one_by_one(before(start))[0, 0, 1, 1].backward()  # which pixels does this one number depend on?
-    reach = start.grad[0, 0].nonzero()  # (pixels, 2): row and column of each
-    height, width = (reach.amax(dim=0) - reach.amin(dim=0) + 1).tolist()
-    print(f"{name}: a 3x3 kernel sees {height}x{width} pixels")
-
-# %% 14. Break it: whole numbers
-whole_numbers = batch.long()
-print("max:    ", nn.MaxPool2d(3)(whole_numbers).item())
-truncated = nn.AvgPool2d(3)(whole_numbers)
-print("average:", truncated.item(), "but it is", round(nn.AvgPool2d(3)(batch).item(), 2))
-for layer, numbers in [(nn.AdaptiveMaxPool2d(2), whole_numbers), (nn.AvgPool2d(3), batch.byte())]:
-    try:
-        layer(numbers)
-    except NotImplementedError as error:
-        print("NotImplementedError:", error)
-
-# %% 15. Break it: the wrong axes
-try:
-    max_pool(image)
-except RuntimeError as error:
-    print("RuntimeError:", error)
-channels_last = images[0].permute(1, 2, 0)  # (3, 32, 32) -> (32, 32, 3)
-print("no message at all:", tuple(channels_last.shape), "->", tuple(max_pool(channels_last).shape))
-
-# %% 16. Break it: a window that does not fit
+# %% 20. Break it: a window that does not fit
 try:
     nn.MaxPool2d(6)(batch)
 except RuntimeError as error:
@@ -217,8 +284,10 @@ try:
 except RuntimeError as error:
     print("RuntimeError:", error)
 
-# %% 17. Break it: unpooling that forgot the size
+# %% 21. Break it: unpooling without the size
+guessed = nn.MaxUnpool2d(2)(values, indices)  # (1, 1, 2, 2) -> (1, 1, 4, 4)
+print(guessed[0, 0].int())
 try:
-    nn.MaxUnpool2d(2)(values, indices)
+    nn.MaxUnpool2d(2)(*remember(known[None, None]))
 except RuntimeError as error:
     print("RuntimeError:", error)

@@ -1,13 +1,15 @@
 """Course 09: pooling against loops over windows, against counting, and against the pictures moved by hand."""
 
 import math
+import runpy
 
 import pytest
 import torch
+from lessons import run_lesson
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from common.paths import home
+from common.paths import REPOSITORY, home
 
 
 def windows(image, size, stride, padding=0, dilation=1, hang_over=False):
@@ -37,7 +39,7 @@ def mean(pixels):
 
 def test_max_and_average_of_two_by_two_are_those_of_the_loops(lesson):
     rows = windows(lesson["image"].tolist(), 2, 2)
-    assert lesson["largest"][0, 0].tolist() == of_each(rows, max) == [[2, 3], [5, 3]]
+    assert lesson["largest"][0, 0].tolist() == of_each(rows, max) == [[4, 6], [8, 7]]
     assert lesson["mean"][0, 0].tolist() == of_each(rows, mean)
     for size in (2, 3, 4):
         by_hand = lesson["pool_by_hand"](lesson["image"], size, torch.max)
@@ -49,12 +51,27 @@ def test_the_stride_that_is_not_given_is_the_width_of_the_window(lesson):
     assert nn.AvgPool2d(5).stride == 5
 
 
-def test_ceil_mode_lets_windows_hang_over_the_edge_and_see_what_is_there(lesson):
+def test_each_example_has_an_output_of_its_own(lesson):
+    image = lesson["image"].tolist()
+    expected = [of_each(windows(image, size, stride), max) for size, stride in [(2, 2), (3, 3), (3, 2), (3, 1)]]
+    expected.append(of_each(windows(image, 3, 3, hang_over=True), max))
+    expected.append(lesson["to_three"](lesson["batch"])[0, 0].tolist())
+    assert all(a != b for i, a in enumerate(expected) for b in expected[:i])
+
+
+def test_ceil_mode_lets_windows_reach_over_the_edge_and_see_what_is_there(lesson):
     image = lesson["image"].tolist()
     rows = windows(image, 3, 3, hang_over=True)
-    assert lesson["by_mode"][False][0, 0].tolist() == of_each(windows(image, 3, 3), max) == [[2]]
-    assert lesson["by_mode"][True][0, 0].tolist() == of_each(rows, max) == [[2, 3], [5, 1]]
-    assert lesson["rest"][0, 0].flatten().tolist() == pytest.approx(sum(of_each(rows, mean), []))
+    assert lesson["by_mode"][False][0, 0].tolist() == of_each(windows(image, 3, 3), max) == [[8]]
+    assert lesson["by_mode"][True][0, 0].tolist() == of_each(rows, max) == [[8, 7], [6, 9]]
+    assert lesson["overhang"][0, 0].flatten().tolist() == pytest.approx(sum(of_each(rows, mean), []))
+
+
+def test_the_picture_of_the_videos_gives_the_numbers_of_the_videos(lesson, printed):
+    known = lesson["known"].tolist()
+    assert of_each(windows(known, 3, 3), max) == [[2]]
+    assert of_each(windows(known, 3, 3, hang_over=True), max) == [[2, 3], [5, 1]]
+    assert "ceil_mode=False: [[2]]\nceil_mode=True: [[2, 3], [5, 1]]" in printed
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
@@ -88,7 +105,7 @@ def test_a_dilated_window_sees_the_corners_of_a_larger_square(lesson):
 
 def test_indices_count_row_by_row_and_unpooling_puts_the_values_back(lesson):
     image, unpooled = lesson["image"], lesson["unpooled"][0, 0]
-    places = {(0, 1), (0, 3), (3, 0), (3, 2)}
+    places = {(0, 1), (1, 2), (2, 1), (2, 3)}  # 4, 6, 8 and 7
     assert {divmod(index, 5) for index in lesson["indices"].flatten().tolist()} == places
     for row in range(5):
         for column in range(5):
@@ -101,13 +118,15 @@ def test_adaptive_windows_begin_and_end_where_the_formula_says(lesson):
     def spans(n, parts):
         return [(math.floor(i * n / parts), math.ceil((i + 1) * n / parts)) for i in range(parts)]
 
-    assert spans(5, 2) == [(0, 3), (2, 5)]
+    assert spans(5, 3) == [(0, 2), (1, 4), (3, 5)] == lesson["spans"](5, 3)
     for layer, reduce in [(nn.AdaptiveAvgPool2d(4), torch.mean), (nn.AdaptiveMaxPool2d(4), torch.max)]:
         for i, (top, bottom) in enumerate(spans(30, 4)):
             for j, (left, right) in enumerate(spans(45, 4)):
                 expected = torch.stack([reduce(channel[top:bottom, left:right]) for channel in features])
                 assert torch.allclose(layer(features)[:, i, j], expected, atol=1e-6)
-    assert lesson["to_two"](lesson["batch"])[0, 0].flatten().tolist() == [max(c.flatten()) for c in lesson["corners"]]
+    image = lesson["image"]
+    by_hand = [[image[t:b, u:v].max().item() for u, v in spans(5, 3)] for t, b in spans(5, 3)]
+    assert lesson["to_three"](lesson["batch"])[0, 0].tolist() == by_hand == lesson["adaptive"].tolist()
     assert torch.allclose(lesson["whole"].flatten(), lesson["features"].flatten(2).mean(2).flatten(), atol=1e-6)
 
 
@@ -152,26 +171,88 @@ def test_wider_windows_soften_a_step_and_only_max_pooling_leaves_values_untouche
     assert lesson["unmoved"]["average"][-1] < 0.1 < 0.5 < lesson["unmoved"]["max"][-1]
 
 
-def test_behind_a_pooling_a_kernel_does_a_quarter_of_the_work_and_sees_twice_as_far(lesson):
-    assert lesson["multiplications"] // 64 == 16 * 16 * 8 * 3 * 3 * 3
+def test_after_a_pooling_a_convolution_does_a_quarter_of_the_work(lesson):
+    assert lesson["products"] // 64 == 16 * 16 * 8 * 3 * 3 * 3
     assert lesson["conv"](lesson["images"][:1]).numel() * 27 == 4 * 16 * 16 * 8 * 27
-    start = torch.zeros(1, 1, 12, 12)
-    base = lesson["one_by_one"](nn.AvgPool2d(2)(start))[0, 0, 1, 1].item()
-    seen = []
-    for row in range(12):
-        for column in range(12):
-            poked = start.clone()
-            poked[0, 0, row, column] = 1  # does the number notice this pixel?
-            if lesson["one_by_one"](nn.AvgPool2d(2)(poked))[0, 0, 1, 1].item() != base:
-                seen.append([row, column])
-    assert lesson["reach"].tolist() == seen
-    assert (lesson["height"], lesson["width"]) == (6, 6)
+
+
+def test_a_pool_doubles_the_step_and_not_the_receptive_field(lesson):
+    """Each field against the rule, and against switching on one pixel after the other."""
+    for name, layers in lesson["stacks"].items():
+        field, step = 1, 1
+        for layer in layers:
+            window, stride = (3, 1) if isinstance(layer, nn.Conv2d) else (2, 2)
+            field, step = field + (window - 1) * step, step * stride
+        x = torch.zeros(33, 1, 32, 32)
+        x[range(32), 0, step, range(32)] = 1  # number 1 of the output begins at row `step`; the last picture is empty
+        with torch.no_grad():
+            for layer in layers:
+                x = layer(x)
+        assert lesson["fields"][name] == field == int((x[:32, 0, 1, 1] != x[32, 0, 1, 1]).sum())
+    assert lesson["fields"]["conv, conv"] == 5
+    assert lesson["fields"]["conv, pool, conv"] == 8 != 2 * lesson["fields"]["conv, conv"]
+
+
+def test_the_gradient_goes_to_the_maximum_only_and_adds_up_where_windows_overlap(lesson):
+    image = lesson["image"].tolist()
+
+    def poked(size, stride, reduce, row, column, by=1e-3):
+        """The finite difference of the sum of all outputs."""
+        changed = [list(line) for line in image]
+        changed[row][column] += by
+        after, before = (sum(sum(of_each(windows(x, size, stride), reduce), [])) for x in (changed, image))
+        return (after - before) / by
+
+    for name, size, stride, reduce in [
+        ("max, window 2", 2, 2, max),
+        ("average, window 2", 2, 2, mean),
+        ("max, window 3, stride 2", 3, 2, max),
+    ]:
+        for row in range(5):
+            for column in range(5):
+                expected = poked(size, stride, reduce, row, column)
+                assert lesson["slopes"][name][row, column].item() == pytest.approx(expected, abs=1e-6)
+    assert (lesson["slopes"]["max, window 2"] != 0).sum() == 4
+    assert lesson["slopes"]["max, window 3, stride 2"][2, 1] == 2 and image[2][1] == 8
+    assert lesson["tie"].grad.sum() == 1, "of equal pixels, one gets everything"
 
 
 def test_an_average_of_whole_numbers_is_cut_off(lesson):
-    pixels = sum(windows(lesson["image"].tolist(), 3, 3), [])[0]
-    assert mean(pixels) == pytest.approx(10 / 9)
-    assert lesson["truncated"].item() == int(mean(pixels)) == 1
+    means = of_each(windows(lesson["image"].tolist(), 2, 2), mean)
+    assert means == [[2.5, 2.25], [3.5, 3.25]]
+    assert lesson["truncated"][0, 0].tolist() == [[int(m) for m in row] for row in means]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_only_max_pooling_with_a_window_takes_whole_numbers(lesson, dtype):
+    numbers = lesson["batch"].to(dtype)
+    assert nn.MaxPool2d(2)(numbers).tolist() == lesson["largest"].tolist()
+    failing = [nn.AdaptiveMaxPool2d(2), nn.AdaptiveAvgPool2d(2)] + [nn.AvgPool2d(2)] * (dtype != torch.int64)
+    for layer in failing:
+        with pytest.raises(NotImplementedError):
+            layer(numbers)
+
+
+def test_unpooling_without_the_size_puts_values_where_width_four_says(lesson):
+    expected = torch.zeros(4, 4)
+    for index, value in zip(lesson["indices"].flatten().tolist(), [4, 6, 8, 7], strict=True):
+        expected[index // 4, index % 4] = value
+    assert torch.equal(lesson["guessed"][0, 0], expected)
+    assert lesson["unpooled"][0, 0, 1, 2] == 6 and lesson["guessed"][0, 0, 1, 2] == 0, "the 6 is not where it was"
+
+
+def test_the_drawn_windows_are_those_of_the_lessons_picture(lesson):
+    run_lesson("Course09-Pool")
+    drawing = runpy.run_path(str(REPOSITORY / "Course09-Pool/drawing.py"))
+    assert torch.equal(drawing["image"], lesson["image"])
+    rows = {"window_2": (2, 2, False), "window_3_stride_2": (3, 2, False), "ceil_mode": (3, 3, True)}
+    for name, layer, spans in drawing["panels"]:
+        if name in rows:
+            size, stride, over = rows[name]
+            assert drawing["results"][name] == of_each(windows(lesson["image"].tolist(), size, stride, 0, 1, over), max)
+            assert [start for start, _ in spans] == [0, stride] and {b - a for a, b in spans} == {size}
+        else:
+            assert spans == lesson["spans"](5, layer.output_size)
 
 
 def test_channels_last_pools_the_colours_without_a_word(lesson):
