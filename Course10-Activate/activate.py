@@ -33,7 +33,7 @@ relu = nn.ReLU()
 print(relu(numbers))
 print("by hand:", torch.equal(by_hand, relu(numbers)), "weights to learn:", len(list(relu.parameters())))
 
-# %% 3. Two classes that no line can separate
+# %% 3. Two classes of points
 angle = torch.linspace(0, pi, 200)
 upper = torch.stack([angle.cos(), angle.sin()], dim=1)  # (200, 2): half a circle
 lower = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], dim=1)
@@ -87,7 +87,7 @@ for ax, ((data, name), network) in zip(axes.flat, trained.items(), strict=True):
     ax.set_title(f"{name}: {right[data, name]:.0%} right", fontsize=14)
 fig.savefig(output_dir("Course10-Activate") / "boundaries.png", dpi=80)
 
-# %% 5. Without activations: one matrix
+# %% 5. Why the boundary is straight
 deep = trained["moons", "no activations"]
 layers = [deep[0], deep[2], deep[4]]  # each is x @ weight.T + bias: Course 11
 W, b = torch.eye(2), torch.zeros(2)  # the identity: what leaves x unchanged
