@@ -19,15 +19,16 @@ def weighted_sums(x, weight, bias):
     ]
 
 
-def unnormalised(lesson, pictures):
-    """Undo the loader's normalisation, back to bytes."""
-    mean, std = (torch.tensor(lesson[name])[:, None, None] for name in ("mean", "std"))
-    return ((pictures * std + mean) * 255).round().to(torch.uint8)
-
-
 def test_the_example_by_hand_is_the_weighted_sum(lesson):
     expected = weighted_sums([[1, 2, 3], [0, 0, 0]], [[1, 0, -1], [2, 2, 2]], [0.5, -1])
     assert lesson["by_hand"].tolist() == expected == [[-1.5, 11.0], [0.5, -1.0]]
+
+
+def test_each_channel_of_the_training_pictures_has_mean_zero_and_deviation_one(lesson):
+    inputs = lesson["train_inputs"].double()
+    for channel in range(3):
+        assert inputs[:, channel].mean().item() == pytest.approx(0, abs=1e-4)
+        assert inputs[:, channel].std().item() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_logits_are_weighted_sums_of_all_numbers_of_a_picture(lesson):
@@ -61,8 +62,10 @@ def test_the_place_of_a_pixel_is_found_by_counting(lesson):
                 count += 1
 
 
-def test_the_loader_brings_the_pictures_of_the_set_in_their_order_for_testing(lesson):
-    assert torch.equal(unnormalised(lesson, lesson["images"]), lesson["test_images"][:64])
+def test_the_batch_is_the_first_test_pictures_in_their_order(lesson):
+    mean, std = (lesson[name].double() for name in ("mean", "std"))
+    bytes_again = ((lesson["images"] * std + mean) * 255).round().to(torch.uint8)
+    assert torch.equal(bytes_again, lesson["test_images"][:64])
     assert torch.equal(lesson["labels"], lesson["test_labels"][:64])
 
 
@@ -75,31 +78,45 @@ def test_training_lowers_the_loss_and_follows_its_gradient(lesson):
         error = (layer(x.flatten(1)).softmax(dim=1) - nn.functional.one_hot(labels, 3)) / 6
     expected_weight = layer.weight.detach() - lesson["learning_rate"] * error.T @ x.flatten(1)
     expected_bias = layer.bias.detach() - lesson["learning_rate"] * error.sum(dim=0)
-    lesson["train_one_epoch"](layer, [(x, labels)])
+    lesson["train_one_epoch"](layer, x, labels, epoch=0)
     assert torch.allclose(layer.weight, expected_weight, atol=1e-7)
     assert torch.allclose(layer.bias, expected_bias, atol=1e-7)
     assert layer.weight.grad is None, "the next batch starts from no gradient"
 
 
-def test_accuracy_counts_pictures_and_not_batches(lesson):
-    class Loader(list):
-        labels = torch.zeros(65)
+def test_an_epoch_shows_each_picture_once_in_an_order_of_its_own(lesson):
+    class Recorder(nn.Linear):
+        def forward(self, x):
+            seen.append(x[:, 0].int().tolist())
+            return super().forward(x)
 
+    torch.manual_seed(0)
+    layer, inputs, orders = Recorder(1, 2), torch.arange(150.0)[:, None], []
+    for epoch in (0, 1, 0):
+        seen = []
+        lesson["train_one_epoch"](layer, inputs, torch.zeros(150, dtype=torch.long), epoch)
+        assert [len(batch) for batch in seen] == [64, 64, 22]
+        orders.append(sum(seen, []))
+        assert sorted(orders[-1]) == list(range(150))
+    assert orders[0] == orders[2] != orders[1] and orders[0] != sorted(orders[0])
+
+
+def test_accuracy_counts_pictures(lesson):
     layer = nn.Linear(4, 2)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # always answers class 0
-    loader = Loader([(torch.zeros(64, 1, 2, 2), torch.zeros(64)), (torch.zeros(1, 1, 2, 2), torch.ones(1))])
-    assert lesson["accuracy"](layer, loader) == 64 / 65
+    assert lesson["accuracy"](layer, torch.zeros(65, 1, 2, 2), torch.tensor([0] * 64 + [1])) == 64 / 65
 
 
 def test_the_classifier_beats_luck_and_stays_far_below_a_convolutional_network(lesson):
-    classifier, right = lesson["classifier"], 0
-    mean, std = (torch.tensor(lesson[name])[:, None, None] for name in ("mean", "std"))
-    with torch.no_grad():
-        pictures = (lesson["test_images"] / 255 - mean) / std
-        right = (classifier(pictures.flatten(1)).argmax(dim=1) == lesson["test_labels"]).float().mean().item()
+    weight, bias = lesson["classifier"].weight.detach().double(), lesson["classifier"].bias.detach().double()
+    mean, std = lesson["mean"].double(), lesson["std"].double()
+    pictures = (lesson["test_images"].double() / 255 - mean) / std
+    scores = torch.einsum("nchw,kchw->nk", pictures, weight.reshape(10, 3, 32, 32)) + bias
+    right = (scores.argmax(dim=1) == lesson["test_labels"]).double().mean().item()
     assert 0.2 < right < 0.5
-    assert math.isclose(right, lesson["accuracy"](classifier, lesson["test_loader"]), abs_tol=0.002)
+    found = lesson["accuracy"](lesson["classifier"], lesson["test_inputs"], lesson["test_labels"])
+    assert math.isclose(right, found, abs_tol=0.002)
 
 
 def test_a_template_is_its_class_row_of_weights_with_zero_as_mid_grey(lesson):
@@ -134,8 +151,35 @@ def test_the_score_of_a_mixture_lies_between_the_scores_of_its_parts(lesson):
     assert ((mixture >= torch.minimum(of_a, of_b) - 1e-4) & (mixture <= torch.maximum(of_a, of_b) + 1e-4)).all()
 
 
+def test_with_a_bias_twice_the_input_is_not_twice_the_output(lesson):
+    weight, bias, x = [[1, 0, -1], [2, 2, 2]], [0.5, -1], [1, 2, 3]
+    once, twice = weighted_sums([x, [2 * v for v in x]], weight, bias)
+    assert lesson["once"].tolist() == once and lesson["twice"].tolist() == twice
+    assert twice != [2 * v for v in once], "affine"
+    once, twice = weighted_sums([x, [2 * v for v in x]], weight, [0, 0])
+    assert lesson["unbiased"][0].tolist() == once and lesson["unbiased"][1].tolist() == twice == [2 * v for v in once]
+
+
+def test_a_convolution_of_the_full_size_gives_the_scores_of_the_linear_layer(lesson):
+    conv, classifier = lesson["conv"], lesson["classifier"]
+    assert conv.weight.shape == (10, 3, 32, 32) and lesson["maps"].shape == (64, 10, 1, 1)
+    assert sum(p.numel() for p in conv.parameters()) == sum(p.numel() for p in classifier.parameters())
+    expected = torch.einsum("nchw,kchw->nk", lesson["images"], classifier.weight.unflatten(1, (3, 32, 32)))
+    assert torch.allclose(lesson["maps"][:, :, 0, 0], expected + classifier.bias, atol=1e-4)
+    assert lesson["same_scores"] and expected.std() > 0.1, "the scores are not all alike"
+
+
+def test_on_a_larger_picture_the_convolution_scores_each_place(lesson):
+    assert lesson["score_maps"].shape == (1, 10, 40 - 32 + 1, 48 - 32 + 1)
+    with torch.no_grad():
+        for i, j in [(0, 0), (4, 10), (8, 16)]:
+            window = lesson["wide"][0, :, i : i + 32, j : j + 32]
+            scores = lesson["classifier"](window.flatten())
+            assert torch.allclose(lesson["score_maps"][0, :, i, j], scores, atol=1e-4)
+
+
 def test_shuffling_keeps_every_pixel_and_moves_all_pictures_alike(lesson):
-    whole, shuffled, order = lesson["test_images"], lesson["shuffled_test"], lesson["order"]
+    whole, shuffled, order = lesson["test_inputs"], lesson["shuffled_test"], lesson["order"]
     assert sorted(order.tolist()) == list(range(32 * 32))
     for place in (0, 500, 1023):
         i, j = divmod(int(order[place]), 32)
@@ -159,10 +203,10 @@ def test_the_layer_that_swallows_the_batch_gives_one_answer_for_all_pictures(les
         answer = swallows(images.flatten())
         other_order = swallows(images.flip(0).flatten())
     assert answer.shape == (10,)
-    assert not torch.allclose(answer, other_order), "the answer hangs on the order of the pictures"
+    assert not torch.allclose(answer, other_order), "the answer depends on the order of the pictures"
 
 
 def test_only_the_last_smaller_batch_fails(lesson):
-    sizes = [len(labels) for _, labels in lesson["test_loader"]]
+    sizes = [len(batch) for batch in lesson["test_batches"]]
     assert sizes[:-1] == [64] * 31 and sizes[-1] == 16 == 2000 % 64
     assert "fails on batch 32 of 32, which has 16 pictures" in run_lesson("Course11-Linear").printed.splitlines()
