@@ -148,7 +148,7 @@ print(f"shuffled: {accuracy(shuffled_classifier, shuffled_test, test_labels):.0%
 shuffled_templates = templates.flatten(2)[:, :, order].flatten(1)  # (10, 3, 32, 32) -> (10, 3072)
 print("the same weights in other places:", torch.allclose(shuffled_classifier.weight, shuffled_templates, atol=1e-4))
 
-# %% 10. Break it: the layer that swallows the batch
+# %% 10. Break it: Linear(196608, 10)
 swallows = nn.Linear(batch_size * channels * height * width, num_classes)
 print(swallows)
 print("answers for 64 pictures:", tuple(swallows(torch.flatten(images)).shape))  # (196608,) -> (10,)
