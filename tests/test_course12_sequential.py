@@ -1,6 +1,7 @@
 """Course 12: networks against their own layers called one by one, and initialisation against its formulas."""
 
 import math
+import runpy
 
 import pytest
 import torch
@@ -11,11 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.models import CifarCNN
-from common.paths import log_dir
+from common.paths import REPOSITORY, log_dir
 
 
-def course_cnn(images, weights):
-    """The course CNN in bare functions, from a state_dict with the names conv1 … linear2, in training mode."""
+def course_features(images, weights):
+    """The three blocks of the course CNN in bare functions, from a state_dict, in training mode: (N, 1024)."""
     x = images
     for i in (1, 2, 3):
         x = F.conv2d(x, weights[f"conv{i}.weight"], padding=2)
@@ -23,7 +24,13 @@ def course_cnn(images, weights):
         x = (x - mean) / (var + 1e-5).sqrt()
         x = x * weights[f"norm{i}.weight"][:, None, None] + weights[f"norm{i}.bias"][:, None, None]
         x = F.max_pool2d(x.clamp(min=0), 2)
-    x = (x.flatten(1) @ weights["linear1.weight"].T + weights["linear1.bias"]).clamp(min=0)
+    return x.flatten(1)
+
+
+def course_cnn(images, weights):
+    """The course CNN in bare functions, from a state_dict with the names conv1 … linear2, in training mode."""
+    x = course_features(images, weights)
+    x = (x @ weights["linear1.weight"].T + weights["linear1.bias"]).clamp(min=0)
     return x @ weights["linear2.weight"].T + weights["linear2.bias"]
 
 
@@ -45,6 +52,39 @@ def test_the_class_has_weights_of_its_own_and_the_containers_share_theirs(lesson
     assert lesson["named"].conv1 is lesson["sequential"][0]
     assert lesson["model"].conv1.weight is not lesson["named"].conv1.weight
     assert torch.equal(lesson["model"].conv1.weight, lesson["named"].conv1.weight)
+
+
+def test_the_class_uses_its_one_relu_four_times_and_its_one_pool_three_times(lesson):
+    fresh, uses = lesson["CourseCNN"](10), {"relu": 0, "pool": 0}
+    for name in uses:
+
+        def count(module, args, output, name=name):
+            uses[name] += 1
+
+        getattr(fresh, name).register_forward_hook(count)
+    fresh(lesson["images"][:2])
+    assert uses == {"relu": 4, "pool": 3}
+
+
+def test_batchnorm_gives_each_channel_mean_zero_and_spread_one_and_takes_a_bias_out_again(lesson):
+    conv = nn.Conv2d(3, 8, kernel_size=5, padding=2)
+    with torch.no_grad():
+        maps = nn.BatchNorm2d(8)(conv(lesson["images"]))
+        assert torch.allclose(maps.mean(dim=(0, 2, 3)), torch.zeros(8), atol=1e-4)
+        assert torch.allclose(maps.std(dim=(0, 2, 3)), torch.ones(8), atol=1e-2)
+        conv.bias += 5
+        assert torch.allclose(nn.BatchNorm2d(8)(conv(lesson["images"])), maps, atol=1e-3)
+
+
+def test_the_blocks_of_the_picture_have_the_shapes_of_the_layers(lesson):
+    drawing = runpy.run_path(str(REPOSITORY / "Course12-Sequential" / "drawing.py"))
+    x, shapes = lesson["images"], {"picture": (3, 32, 32)}
+    for name, layer in lesson["layers"]:
+        x = layer(x)
+        shapes[name] = tuple(x.shape[1:])
+    drawn = {name: (channels, size, size) for name, channels, size, _ in drawing["blocks"]}
+    drawn |= {name: (count,) for name, count, _, _ in drawing["vectors"]}
+    assert len(drawn) == 10 and all(shapes[name] == shape for name, shape in drawn.items())
 
 
 def test_the_course_cnn_of_later_lessons_has_these_layers_in_this_order(lesson):
@@ -69,7 +109,9 @@ def test_the_stages_halve_height_and_width_and_their_parameters_are_registered(l
 
 def test_the_heads_answer_from_the_same_features(lesson):
     features = lesson["features"]
-    assert torch.equal(features, lesson["feature_maps"][-1].reshape(64, -1))
+    with torch.no_grad():
+        expected = course_features(lesson["images"], lesson["named"].state_dict())
+        assert torch.allclose(features, expected, atol=1e-4)
     shapes = {question: tuple(head(features).shape) for question, head in lesson["heads"].items()}
     assert shapes == {"which class": (64, 10), "animal or machine": (64, 2)}
 
@@ -146,6 +188,34 @@ def test_equal_units_get_equal_gradients_and_random_ones_do_not(lesson):
     t = torch.tanh(x @ torch.full_like(weight, 0.01).T)
     of_equal_units = ((2 * 0.01 * t.sum(dim=1))[:, None] * (1 - t**2) * 0.01).T @ x / len(x)
     assert torch.allclose(of_equal_units, of_equal_units[:1].expand(64, -1))
+
+
+def test_begin_gives_each_layer_type_its_own_first_weights(lesson):
+    network = CifarCNN()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.fill_(7)
+    network.apply(lesson["begin"])
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    linears = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert [len(convs), len(linears), len(norms)] == [3, 2, 3]
+    for conv in convs:
+        fan_in = conv.in_channels * 5 * 5
+        assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.1)
+    for linear in linears:
+        std = math.sqrt(2 / (linear.in_features + linear.out_features))
+        assert linear.weight.std().item() == pytest.approx(std, rel=0.1)
+        assert torch.count_nonzero(linear.bias) == 0
+    for norm in norms:
+        assert torch.equal(norm.weight, torch.ones_like(norm.weight)) and torch.count_nonzero(norm.bias) == 0
+
+
+def test_the_first_number_of_normal_is_the_mean(lesson):
+    assert lesson["meant"].mean().item() == pytest.approx(0, abs=0.01)
+    assert lesson["meant"].std().item() == pytest.approx(0.1, rel=0.02)
+    assert lesson["slip"].mean().item() == pytest.approx(0.1, abs=0.02)
+    assert lesson["slip"].std().item() == pytest.approx(1, rel=0.02)
 
 
 def test_batchnorm_makes_the_beginning_matter_less(lesson):
