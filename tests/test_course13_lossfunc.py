@@ -1,11 +1,14 @@
 """Course 13: losses against plain Python, and what the notes claim of them."""
 
 import math
+import runpy
 import statistics
 
 import pytest
 import torch
 from torch import nn
+
+from common.paths import REPOSITORY
 
 
 def cross_entropy(logits, target):
@@ -37,11 +40,23 @@ def test_l1_likes_the_median_best_and_mse_the_mean(lesson):
     assert lesson["best"]["MSE"] == pytest.approx(statistics.mean(targets), abs=0.05)
 
 
-def test_smooth_l1_and_huber_are_the_same_curve_by_default(lesson):
-    smooth_l1 = nn.SmoothL1Loss(reduction="none")(lesson["offsets"], lesson["zero"])
-    assert torch.allclose(lesson["huber"], smooth_l1)
-    truth = [e * e / 2 if abs(e) < 1 else abs(e) - 0.5 for e in lesson["offsets"].tolist()]
-    assert lesson["huber"].tolist() == pytest.approx(truth, abs=1e-6)
+def test_smooth_l1_and_huber_are_the_same_curve_by_default():
+    offsets = torch.linspace(-3, 3, 301)
+    huber = nn.HuberLoss(reduction="none")(offsets, torch.zeros(301))
+    assert torch.allclose(huber, nn.SmoothL1Loss(reduction="none")(offsets, torch.zeros(301)))
+    truth = [e * e / 2 if abs(e) < 1 else abs(e) - 0.5 for e in offsets.tolist()]
+    assert huber.tolist() == pytest.approx(truth, abs=1e-6)
+
+
+def test_the_points_marked_in_the_picture_lie_on_the_curve(lesson):
+    drawing = runpy.run_path(str(REPOSITORY / "Course13-LossFunc" / "drawing.py"))
+    assert [loss for _, loss, _, _ in drawing["marks"]] == pytest.approx(
+        [-math.log(p) for p, _, _, _ in drawing["marks"]]
+    )
+    answers = {name.strip(): answer for name, answer in lesson["answers"].items()}
+    wrong, _, no_idea, right = drawing["marks"]
+    for name, (_, loss, _, _) in (("sure and wrong", wrong), ("no idea", no_idea), ("sure and right", right)):
+        assert cross_entropy(answers[name], 1) == pytest.approx(loss, abs=0.005)
 
 
 def test_cross_entropy_of_the_worked_example_is_the_formula_in_plain_python(lesson):
@@ -78,12 +93,31 @@ def test_log_softmax_survives_where_the_formula_gives_nan(lesson):
     assert torch.log_softmax(large, dim=1)[0].tolist() == [0.0, -1000.0, -1000.0]
 
 
+def test_one_hot_floats_cost_what_the_index_costs_and_whole_numbers_are_refused(lesson):
+    logits = torch.tensor([[0.3, -1.2, 2.0], [0.1, 0.2, 0.3]])
+    rows = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    truth = statistics.mean([cross_entropy([0.3, -1.2, 2.0], 1), cross_entropy([0.1, 0.2, 0.3], 0)])
+    assert lesson["cross_entropy"](logits, rows).item() == pytest.approx(truth, abs=1e-6)
+    assert lesson["one_hot"].dtype == torch.int64
+    with pytest.raises(RuntimeError, match="floating point"):
+        lesson["cross_entropy"](logits, rows.long())
+
+
+def test_soft_labels_share_out_one_and_cost_the_formula(lesson):
+    assert lesson["soft"].sum().item() == pytest.approx(1)
+    truth = cross_entropy([0.1, 0.2, 0.3], lesson["soft"][0].tolist())
+    assert lesson["soft_by_hand"].item() == pytest.approx(truth, abs=1e-6)
+    assert lesson["cross_entropy"](lesson["logits"], lesson["soft"]).item() == pytest.approx(truth, abs=1e-6)
+
+
 def test_a_smoothed_target_is_the_formula_and_shares_out_exactly_one(lesson):
     assert lesson["soft_target"].sum().item() == pytest.approx(1)
     assert lesson["soft_target"][0].tolist() == pytest.approx([0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9])
     truth = cross_entropy([0.1, 0.2, 0.3], [0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9])
     assert lesson["smoothed_by_hand"].item() == pytest.approx(truth, abs=1e-6)
     assert lesson["smoothed"](lesson["logits"], lesson["last"]).item() == pytest.approx(truth, abs=1e-6)
+    passed_in = lesson["cross_entropy"](lesson["logits"], lesson["soft_target"])
+    assert passed_in.item() == pytest.approx(truth, abs=1e-6)
 
 
 def test_a_smoothed_loss_punishes_being_too_sure_and_a_plain_one_never(lesson):
@@ -103,6 +137,16 @@ def test_class_weights_divide_by_the_sum_of_the_weights(lesson):
         layer = nn.CrossEntropyLoss(scale * lesson["weight"])
         assert layer(lesson["lazy"], lesson["rare_targets"]).item() == pytest.approx(truth, abs=1e-6)
     assert truth > 3 * lesson["each"].mean().item(), "laziness costs"
+
+
+def test_class_weights_are_a_buffer_that_moves_with_the_loss_and_plain_losses_own_nothing(lesson):
+    assert dict(lesson["weighted"].named_buffers())["weight"].tolist() == [1, 9]
+    assert list(lesson["weighted"].parameters()) == []
+    assert lesson["weighted"].weight.dtype == torch.float64, "the lesson moved it to another dtype"
+    fresh = nn.CrossEntropyLoss(torch.tensor([1.0, 9.0]))
+    assert fresh.to("meta").weight.device.type == "meta", "and to(device) moves it to another device"
+    for plain in (nn.L1Loss(), nn.MSELoss(), nn.CrossEntropyLoss()):
+        assert [*plain.parameters(), *plain.buffers()] == []
 
 
 def test_binary_cross_entropy_is_the_cross_entropy_of_two_classes(lesson):
@@ -160,3 +204,13 @@ def test_a_column_against_a_row_is_every_output_against_every_target(lesson):
 def test_cross_entropy_refuses_labels_of_another_kind_or_shape(lesson, make_labels, error):
     with pytest.raises(error):
         lesson["cross_entropy"](lesson["image_logits"], make_labels(lesson["labels"]))
+
+
+def test_the_old_names_of_reduction_warn_and_mean_what_the_notes_say(lesson):
+    outputs, targets = lesson["outputs"], lesson["targets"]
+    old_names = ({"reduction": "elementwise_mean"}, 2 / 3), ({"size_average": False}, 2), ({"reduce": False}, [0, 0, 2])
+    for options, truth in old_names:
+        with pytest.warns(UserWarning):
+            assert nn.L1Loss(**options)(outputs, targets).tolist() == pytest.approx(truth)
+    with pytest.raises(ValueError):
+        nn.L1Loss(reduction="average")(outputs, targets)
