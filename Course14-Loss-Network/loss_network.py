@@ -81,7 +81,7 @@ with torch.no_grad():
     after = loss_fn(moved(images), labels)
 print("course CNN, a step with all parameters at once: the loss falls:", bool(after < loss))
 
-# %% 6. Gradients add up
+# %% 6. Predict what backward does three times, then look
 model.zero_grad()
 norms = []
 for _ in range(3):  # the same batch and the same weights three times, without zero_grad()
