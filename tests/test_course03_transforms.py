@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from lessons import run_lesson
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -38,10 +37,8 @@ def test_opencv_stores_blue_first_and_the_conversion_swaps_red_and_blue(lesson):
     assert np.abs(lesson["bee_rgb"] - by_pillow).mean() < 1 < np.abs(lesson["bee_bgr"] - by_pillow).mean()
 
 
-def test_one_number_scales_the_shorter_side_and_a_pair_both(lesson):
-    lines = re.findall(
-        r"(\d+)x(\d+): Resize\(64\) predicted (.+), actual (.+)", run_lesson("Course03-Transforms").printed
-    )
+def test_one_number_scales_the_shorter_side_and_a_pair_both(lesson, printed):
+    lines = re.findall(r"(\d+)x(\d+): Resize\(64\) by hand (.+), by v2 (.+)", printed)
     assert len(lines) == 2
     for height, width, predicted, actual in lines:
         short = min(int(height), int(width))
@@ -50,7 +47,7 @@ def test_one_number_scales_the_shorter_side_and_a_pair_both(lesson):
     assert height > width
     sizes = {name: picture.size for name, picture in lesson["views"].items()}
     assert sizes["Resize(64)"] == (64, height * 64 // width)
-    assert sizes["Resize((64, 64))"] == sizes["Resize(64), CenterCrop(64)"] == (64, 64)
+    assert sizes["Resize((64, 64))"] == sizes["Resize(64), then\nCenterCrop(64)"] == (64, 64)
 
 
 def test_antialias_averages_all_old_pixels_under_the_new_one(lesson):
@@ -127,6 +124,17 @@ def test_jitter_and_holes_stay_within_their_limits(lesson):
     )  # rows and columns are whole: a little off 2 % and 33 %
 
 
+def test_erasing_a_picture_of_pil_makes_a_black_rectangle_and_the_old_transform_fails(lesson, printed):
+    before, after = np.asarray(lesson["bee"]), np.asarray(lesson["erased"])
+    assert isinstance(lesson["erased"], Image.Image)
+    changed = (before != after).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    inside = after[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert (inside == 0).all() and 0.015 < inside[:, :, 0].size / changed.size < 0.35
+    assert lesson["hole"] == changed.mean()
+    assert "the old one: AttributeError: 'JpegImageFile' object has no attribute 'shape'" in printed
+
+
 def test_training_pictures_change_at_each_visit_and_test_pictures_never(lesson):
     seen = torch.stack([lesson["train_set"][5][0] for _ in range(8)])
     assert len({tuple(picture.flatten().tolist()) for picture in seen}) == 8
@@ -145,8 +153,14 @@ def test_test_pictures_that_were_not_normalised_all_get_the_same_class(lesson):
     for images in (lesson["test_images"], lesson["not_normalized"], lesson["not_normalized"] * 255):
         right = sum(a == b for a, b in zip(classes(images), labels, strict=True))
         assert lesson["accuracy"](images) == pytest.approx(right / len(labels), abs=0.026)  # two ties of 80 at most
+        assert sum(map(lesson["classify"], images)) == pytest.approx(sum(classes(images)), abs=2)
     assert lesson["accuracy"](lesson["test_images"]) > 0.6
     assert len(set(classes(lesson["not_normalized"]))) == 1
+
+
+def test_pictures_of_two_sizes_do_not_stack(lesson, printed):
+    assert lesson["wide"].size == lesson["tall"].size[::-1]
+    assert "got [3, 64, 85] at entry 0 and [3, 85, 64] at entry 1" in printed
 
 
 def test_channels_last_are_resized_without_a_word_into_nonsense(lesson):
