@@ -1,7 +1,7 @@
 """Course 04 · TorchvisionDatasets — what is inside a famous data set?
 
 Run   python Course04-TorchvisionDatasets/cifar10_by_hand.py
-See   tensorboard --logdir logs        (runs under Course04-TorchvisionDatasets)
+See   outputs/Course04-TorchvisionDatasets/     (the pictures that it draws)
 Read  notes.md, whose sections carry the numbers of the cells below
 """
 
@@ -31,18 +31,25 @@ print("one item:", picture.mode, picture.size, "and the class", label)
 print("class", label, "is", test_set.classes[label])
 print("and back: class_to_idx gives", test_set.class_to_idx[test_set.classes[label]])
 
-# %% 3. All labels at once
+# %% 3. All labels at once, and a page of samples
 print("the first ten:", train_set.targets[:10])
 counts = torch.bincount(torch.tensor(train_set.targets), minlength=10)  # (10000,) -> (10,)
 print("pictures of each class:", counts.tolist())
 print("data:", train_set.data.shape, train_set.data.dtype)  # height, width, channels: ready for PIL
 
-# %% 4. What lies on the disk
+samples = [[i for i, target in enumerate(train_set.targets) if target == c][:4] for c in range(10)]  # four of each
+fig, axes = plt.subplots(4, 10, figsize=(9, 4), layout="constrained")
+for column, indices, name in zip(axes.T, samples, train_set.classes, strict=True):
+    column[0].set_title(name, fontsize=11)
+    for ax, index in zip(column, indices, strict=True):
+        ax.imshow(train_set[index][0], interpolation="nearest")
+        ax.axis("off")
+fig.savefig(output_dir("Course04-TorchvisionDatasets") / "samples.png", dpi=100)
+
+# %% 4. Open one file
 folder = Path(train_set.root) / train_set.base_folder
 for path in sorted(folder.glob("*batch*")):
     print(f"{path.name:13} {path.stat().st_size / 1e6:5.1f} MB")
-
-# %% 5. Open one file
 
 
 def unpickle(path):
@@ -57,7 +64,7 @@ for key in sorted(batch):
 print("first picture:", batch["labels"][0], batch["filenames"][0])
 print("names:", unpickle(folder / "batches.meta")["label_names"][:3], "…")
 
-# %% 6. The smallest row, by hand
+# %% 5. The smallest row, by hand
 row = torch.arange(12)  # a colour picture of 2x2 pixels, stored as CIFAR-10 stores 32x32: red, then green, then blue
 small = row.view(3, 2, 2)  # (12,) -> (3, 2, 2): channels, height, width
 print("red  ", small[0].tolist())
@@ -65,7 +72,7 @@ print("green", small[1].tolist())
 print("blue ", small[2].tolist())
 print("pixel of row 0, column 1:", small[:, 0, 1].tolist())
 
-# %% 7. From a row of the file to a picture
+# %% 6. From a row of the file to a picture
 rows = torch.from_numpy(batch["data"])  # (2000, 3072)
 images = rows.view(-1, 3, 32, 32)  # (2000, 3072) -> (2000, 3, 32, 32)
 print("view(-1, 3, 32, 32):", tuple(images.shape))
@@ -76,13 +83,13 @@ array = images[0].numpy().transpose(1, 2, 0)  # (3, 32, 32) -> (32, 32, 3): PIL 
 by_hand = Image.fromarray(array)
 print("equal to torchvision's first picture:", by_hand.tobytes() == train_set[0][0].tobytes())
 
-# %% 8. Five files, one data set
+# %% 7. Five files, one data set
 parts = [torch.tensor(unpickle(folder / f"data_batch_{n}")["labels"]) for n in range(1, 6)]  # five times (2000,)
 print("cat:  ", tuple(torch.cat(parts).shape))
 print("stack:", tuple(torch.stack(parts).shape))
 print("cat gives torchvision's targets:", torch.cat(parts).tolist() == train_set.targets)
 
-# %% 9. The data set, by hand
+# %% 8. The data set, by hand
 
 
 class CIFAR10Dataset(Dataset):
@@ -108,10 +115,13 @@ class CIFAR10Dataset(Dataset):
 
 my_train_set = CIFAR10Dataset(folder, train=True)
 my_test_set = CIFAR10Dataset(folder, train=False)
+to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+float_set = CIFAR10Dataset(folder, train=False, transform=to_float)
 print("train", len(my_train_set), "test", len(my_test_set))
 print("first item:", my_train_set[0][0].size, my_train_set.classes[my_train_set[0][1]])
+print("first item with a transform:", tuple(float_set[0][0].shape), float_set[0][0].dtype)
 
-# %% 10. Picture by picture against torchvision's
+# %% 9. Picture by picture against torchvision's
 for name, mine, theirs in (("train", my_train_set, train_set), ("test", my_test_set, test_set)):
     equal = 0
     for (my_picture, my_label), (their_picture, their_label) in zip(mine, theirs, strict=True):
@@ -119,60 +129,24 @@ for name, mine, theirs in (("train", my_train_set, train_set), ("test", my_test_
     print(f"{name}: {equal:,} of {len(theirs):,} pictures and labels are equal")
 print("the same class names:", my_train_set.classes == train_set.classes)
 
-# %% 11. The transform goes in at the door
-to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-float_set = CIFAR10Dataset(folder, train=False, transform=to_float)
-image, label = float_set[0]  # (3, 32, 32)
-print("an item:", tuple(image.shape), image.dtype)
-print("what the data set keeps:", float_set.images.dtype)
-print("equal to torchvision's:", torch.equal(image, cifar10(train=False, transform=to_float)[0][0]))
-print("the label is as before:", label == test_set[0][1])
-
-# %% 12. A page of samples
-samples = [[i for i, target in enumerate(train_set.targets) if target == c][:4] for c in range(10)]  # four of each
-fig, axes = plt.subplots(4, 10, figsize=(9.4, 4.2), layout="constrained")
-for column, indices, name in zip(axes.T, samples, train_set.classes, strict=True):
-    column[0].set_title(name, fontsize=10)
-    for ax, index in zip(column, indices, strict=True):
-        ax.imshow(train_set[index][0], interpolation="nearest")
-        ax.axis("off")
-fig.savefig(output_dir("Course04-TorchvisionDatasets") / "samples.png", dpi=85)
-
-with SummaryWriter(fresh_log_dir("Course04-TorchvisionDatasets")) as writer:
-    for c, indices in enumerate(samples):
-        writer.add_images("four of a class", torch.stack([to_float(train_set[i][0]) for i in indices]), c)
-print("drawn and logged:", len(samples), "classes, 4 pictures each")
-
-# %% 13. Other data sets, the same handles
-noise = datasets.FakeData(size=100, image_size=(1, 28, 28), num_classes=10, transform=to_float)
-image, label = noise[0]
-print("FakeData:", len(noise), "items; one is", tuple(image.shape), "and", type(label).__name__)
-
-# %% 14. Break it: the reshape that shuffles colours
+# %% 10. Break it: the reshape that shuffles colours
 wrong = rows.reshape(-1, 32, 32, 3)  # (2000, 3072) -> (2000, 32, 32, 3): the right shape, without any error …
 right = images.permute(0, 2, 3, 1)  # (2000, 3, 32, 32) -> (2000, 32, 32, 3)
 print("same shape:", wrong.shape == right.shape)
 print("same pictures:", torch.equal(wrong, right))
 print("the wrong first pixel is three reds:", torch.equal(wrong[0, 0, 0], images[0, 0, 0, :3]))
-fig, axes = plt.subplots(2, 6, figsize=(8.6, 3.1), layout="constrained")
+fig, axes = plt.subplots(2, 6, figsize=(9, 3), layout="constrained")
 for column, index in zip(axes.T, [indices[0] for indices in samples[:6]], strict=True):
     column[0].imshow(right[index].numpy(), interpolation="nearest")
     column[1].imshow(wrong[index].numpy(), interpolation="nearest")
-for ax, title in zip(axes[:, 0], ["view(-1, 3, 32, 32)\nthen transpose", "reshape(-1, 32, 32, 3)"], strict=True):
-    ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+for ax, title in zip(axes[:, 0], ["view(-1, 3, 32, 32)\nthen permute", "reshape(-1, 32, 32, 3)"], strict=True):
+    ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=11)
 for ax in axes.flat:
     ax.set_xticks([])
     ax.set_yticks([])
-fig.savefig(output_dir("Course04-TorchvisionDatasets") / "reshape.png", dpi=80)
+fig.savefig(output_dir("Course04-TorchvisionDatasets") / "reshape.png", dpi=100)
 
-# %% 15. Break it: transpose of a tensor
-try:
-    images[0].transpose(1, 2, 0)
-except TypeError as error:
-    print("TypeError:", str(error).splitlines()[0])
-print("permute does it:", tuple(images[0].permute(1, 2, 0).shape))
-
-# %% 16. Break it: CIFAR10 without a root
+# %% 11. Break it: CIFAR10 without the right folder
 try:
     datasets.CIFAR10()
 except TypeError as error:
@@ -182,7 +156,32 @@ try:
 except RuntimeError as error:
     print("RuntimeError:", error)
 
-# %% 17. Break it: files from Python 2
+# ---- Second reading --------------------------------------------------------------------------------------------------
+
+# %% 12. What a transform changes, and what it does not
+image, label = float_set[0]  # (3, 32, 32)
+print("an item:", tuple(image.shape), image.dtype)
+print("what the data set keeps:", float_set.images.dtype)
+print("equal to torchvision's:", torch.equal(image, cifar10(train=False, transform=to_float)[0][0]))
+print("the label is as before:", label == test_set[0][1])
+with SummaryWriter(fresh_log_dir("Course04-TorchvisionDatasets")) as writer:
+    for c, indices in enumerate(samples):
+        writer.add_images("four of a class", torch.stack([to_float(train_set[i][0]) for i in indices]), c)
+print("logged:", len(samples), "classes, 4 pictures each")
+
+# %% 13. Other data sets, the same handles
+noise = datasets.FakeData(size=100, image_size=(1, 28, 28), num_classes=10, transform=to_float)
+image, label = noise[0]
+print("FakeData:", len(noise), "items; one is", tuple(image.shape), "and", type(label).__name__)
+
+# %% 14. Break it: transpose of a tensor
+try:
+    images[0].transpose(1, 2, 0)
+except TypeError as error:
+    print("TypeError:", str(error).splitlines()[0])
+print("permute does it:", tuple(images[0].permute(1, 2, 0).shape))
+
+# %% 15. Break it: files from Python 2
 # The real CIFAR-10 is of 2009. Here is a dictionary as Python 2 wrote it: labels [6, 9] and three bytes of data.
 written_by_python_2 = b"}(U\x06labels](K\x06K\x09eU\x04dataU\x03\x3b\xfe\x9cu."
 try:
@@ -195,9 +194,5 @@ try:
     as_bytes["labels"]
 except KeyError as error:
     print("KeyError:", error)
-print(
-    "the cure:",
-    as_bytes[b"labels"],
-    "or encoding='latin1':",
-    list(pickle.loads(written_by_python_2, encoding="latin1")),
-)
+print('the cure: as_bytes[b"labels"] is', as_bytes[b"labels"])
+print("or encoding='latin1': the keys are", list(pickle.loads(written_by_python_2, encoding="latin1")))

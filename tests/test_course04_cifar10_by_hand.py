@@ -134,6 +134,20 @@ def test_a_transform_changes_items_and_not_what_is_kept(lesson):
     assert dataset.images.dtype == torch.uint8 and dataset.images.max() > 1
 
 
+def test_a_folder_without_the_files_is_refused_and_no_folder_at_all_as_well(printed, tmp_path):
+    assert "TypeError: CIFAR10.__init__() missing 1 required positional argument: 'root'" in printed
+    with pytest.raises(RuntimeError) as refused:
+        datasets.CIFAR10(tmp_path)
+    assert f"RuntimeError: {refused.value}\n" in printed
+
+
+def test_the_smallest_row_is_cut_into_channels_rows_and_columns(lesson):
+    for channel in range(3):
+        for i in range(2):
+            for j in range(2):
+                assert lesson["small"][channel, i, j] == 4 * channel + 2 * i + j
+
+
 def test_the_page_shows_four_different_pictures_of_each_class(lesson):
     samples = lesson["samples"]
     assert len({i for indices in samples for i in indices}) == 40
