@@ -1,16 +1,18 @@
 """Course 05 · DataLoader — how do samples become batches?
 
 Run   python Course05-DataLoader/dataloader.py
-See   outputs/Course05-DataLoader/        (two pictures that it draws)
+See   outputs/Course05-DataLoader/     (the pictures that it draws)
 Read  notes.md, whose sections carry the numbers of the cells below
 """
 
 # %% 1. Setup
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing.reduction import ForkingPickler
 
 import matplotlib.pyplot as plt
 import torch
@@ -35,7 +37,7 @@ by_hand = [torch.tensor(numbers[start : start + 4]) for start in range(0, len(nu
 for batch in by_hand:
     print("by hand:", batch)
 
-# %% 3. Predict the number of batches, then look
+# %% 3. The number of batches
 for count, batch_size in [(10, 4), (1000, 64), (1000, 100)]:
     whole, rest = divmod(count, batch_size)
     for drop_last in (False, True):
@@ -51,7 +53,7 @@ print("labels", tuple(labels.shape), labels.dtype)
 stacked = torch.stack([dataset[i][0] for i in range(64)])  # 64 times (3, 32, 32) -> (64, 3, 32, 32)
 print("the batch is its samples, stacked:", torch.equal(images, stacked))
 *_, (images, labels) = loader  # one pass through the loader; only the last batch is kept
-print("the last batch", tuple(images.shape), "=", len(dataset), "-", len(loader) - 1, "* 64")
+print("the last batch", tuple(images.shape))
 
 # %% 5. Vary one thing: shuffle
 shuffled = DataLoader(numbers, batch_size=5, shuffle=True)
@@ -73,22 +75,20 @@ for seed in (5, 5, 6):
     seeded = DataLoader(numbers, batch_size=10, shuffle=True, generator=generator)
     print(f"seed {seed}: {next(iter(seeded)).tolist()}")
 
-# %% 7. Sampler: which samples, in which order
+# %% 7. Sampler and batch sampler
 for shuffle in (False, True):
     loader = DataLoader(numbers, shuffle=shuffle)
     print(f"{shuffle=}: the indices come from a", type(loader.sampler).__name__)
-print("any order of indices will do:", next(iter(DataLoader(numbers, batch_size=4, sampler=[7, 7, 2, 0]))))
-
-rare = torch.tensor([0] * 90 + [1] * 10)  # labels of 90 pictures of one class and of 10 of another
-weights = 1 / torch.bincount(rare)[rare]  # (100,): each class weighs 1 in all
-sampler = WeightedRandomSampler(weights, num_samples=1000)
-drawn = torch.cat(list(DataLoader(rare, batch_size=50, sampler=sampler)))  # (1000,)
-print(f"the rare class: {rare.float().mean():.0%} of the data set, {drawn.float().mean():.0%} of what was drawn")
-
-# %% 8. Batch sampler: which samples share a batch
+print("own order: ", next(iter(DataLoader(numbers, batch_size=4, sampler=[7, 7, 2, 0]))))
 print("batch_size=4 makes", list(DataLoader(numbers, batch_size=4).batch_sampler))
 for batch in DataLoader(numbers, batch_sampler=[[0, 9], [1, 2, 3], [5]]):
     print("own batches:", batch)
+
+# %% 8. Break it: two orders at once
+try:
+    DataLoader(numbers, shuffle=True, sampler=[0, 1, 2])
+except ValueError as error:
+    print("ValueError:", error)
 
 # %% 9. Break it: pictures of different sizes
 insects = ants_bees("train", transform=to_float)
@@ -116,14 +116,35 @@ def pad_to_largest(samples):
 images, labels = next(iter(DataLoader(mixed, batch_size=4, collate_fn=pad_to_largest)))
 print("one batch", tuple(images.shape), "with labels", labels.tolist())
 
-# %% 11. Pinned memory
+# %% 11. Workers, and the guard that they need
+program = """
+print("above the guard: this file is called", __name__)
+
+if __name__ == "__main__":
+    print("below the guard: load, train, save")
+"""
+print("you start the program:")
+exec(program, {"__name__": "__main__"})  # what Python does with the file that you run
+print("a worker imports it:")
+exec(program, {"__name__": "__mp_main__"})  # what a worker does with the same file
+
+# ---- Second reading --------------------------------------------------------------------------------------------------
+
+# %% 12. A rare class, drawn more often
+rare = torch.tensor([0] * 90 + [1] * 10)  # labels of 90 pictures of one class and of 10 of the other
+weights = 1 / torch.bincount(rare)[rare]  # (100,): each class weighs 1 in all
+sampler = WeightedRandomSampler(weights, num_samples=1000)
+drawn = torch.cat(list(DataLoader(rare, batch_size=50, sampler=sampler)))  # (1000,)
+print(f"the rare class: {rare.float().mean():.0%} of the data set, {drawn.float().mean():.0%} of what was drawn")
+
+# %% 13. Pinned memory
 has_cuda = torch.cuda.is_available()
 device = torch.device("cuda" if has_cuda else "cpu")
 images, labels = next(iter(DataLoader(dataset, batch_size=64, pin_memory=has_cuda)))
 print("pinned where there is a CUDA device, and only there:", images.is_pinned() == has_cuda)
 images = images.to(device, non_blocking=True)  # from pinned memory, the copy runs while the program goes on
 
-# %% 12. Batched fetching
+# %% 14. Batched fetching
 
 
 class InMemory(Dataset):
@@ -154,15 +175,13 @@ print("the same batches:", same)
 shuffled_batched = DataLoader(in_memory, sampler=BatchSampler(RandomSampler(in_memory), 64, False), batch_size=None)
 print("shuffled, the first batch", tuple(next(iter(shuffled_batched))[0].shape))
 
-# %% 13. Workers
-# A program that starts workers must be a file that can be imported: workers.py, with a guard, is one.
-program = REPOSITORY / lesson / "workers.py"
-command = [sys.executable, str(program), str(insects.root)]
+# %% 15. Two workers, measured
+# workers.py is a file of its own, because a worker may import the file that started it. Type the same with your folder.
+command = [sys.executable, str(REPOSITORY / lesson / "workers.py"), str(insects.root)]
 done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True)
-speeds_printed, spawn_printed, copied_printed, cured_printed, lambda_printed = done.stdout.strip().split("\n\n")
-print(spawn_printed)
+print(done.stdout.strip())
 
-# %% 14. Pictures per second
+# %% 16. Pictures per second
 
 
 def pictures_per_second(loader):
@@ -176,54 +195,108 @@ def pictures_per_second(loader):
     return len(dataset) / min(seconds)
 
 
-plain = pictures_per_second(DataLoader(dataset, batch_size=64))
-speeds = json.loads((output_dir(lesson) / "speeds.json").read_text())  # what workers.py measured
-panels = {
-    "batch_size": {str(n): pictures_per_second(DataLoader(dataset, batch_size=n)) / plain for n in (1, 16, 64, 256)},
-    "num_workers, JPEG files": {n: speed / speeds["JPEG files"]["0"] for n, speed in speeds["JPEG files"].items()},
-    "num_workers, in memory": {n: speed / speeds["in memory"]["0"] for n, speed in speeds["in memory"].items()},
-    "fetching, in memory": {
-        "one by one": pictures_per_second(one_by_one) / plain,
-        "batched": pictures_per_second(batched) / plain,
-    },
-}
+by_batch_size = {f"batch_size={n}": pictures_per_second(DataLoader(dataset, batch_size=n)) for n in (1, 16, 64, 256)}
+plain = by_batch_size["batch_size=64"]
+by_workers = json.loads((output_dir(lesson) / "speeds.json").read_text())  # what workers.py measured
+files, memory = by_workers["picture files"], by_workers["in memory"]
+by_fetching = {"one by one": pictures_per_second(one_by_one), "batched": pictures_per_second(batched)}
+groups = [  # each setting, times the plain loader
+    {name: speed / plain for name, speed in by_batch_size.items()},
+    {f"picture files, num_workers={n}": speed / files["0"] for n, speed in files.items()},
+    {f"in memory, num_workers={n}": speed / memory["0"] for n, speed in memory.items()},
+    {f"in memory, {name}": speed / plain for name, speed in by_fetching.items()},
+]
 print(f"the plain loader: {plain:,.0f} pictures per second")
-print(speeds_printed)
+print(f"in memory, one by one: {by_fetching['one by one'] / plain:.0f} times as many")
+print(f"in memory, batched: {by_fetching['batched'] / plain:.0f} times as many")
 
-fig, axes = plt.subplots(1, 4, figsize=(10, 3.4), sharey=True, layout="constrained")
-for ax, (name, ratios), colour in zip(axes, panels.items(), ["#0072B2", "#D55E00", "#E69F00", "#009E73"], strict=True):
-    heights = [ratio - 1 for ratio in ratios.values()]  # bars stand on 1, the plain loader, or hang from it
-    bars = ax.bar(list(ratios), heights, bottom=1, color=colour)
-    ax.bar_label(bars, [f"x{ratio:.2g}" for ratio in ratios.values()], padding=3)
-    ax.axhline(1, color="black", linewidth=1)
-    ax.set(yscale="log", ylim=(0.01, 100), title=name)
-    ax.yaxis.grid(alpha=0.3)
-axes[0].set_ylabel("pictures per second,\ntimes the plain loader")
-fig.savefig(output_dir(lesson) / "speed.png", dpi=100)
+fig, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
+ticks, place = {}, 0
+for group, colour in zip(groups, ["#0072B2", "#D55E00", "#E69F00", "#009E73"], strict=True):
+    for name, ratio in group.items():
+        ax.plot([1, ratio], [place, place], color=colour, linewidth=2)
+        ax.plot(ratio, place, "o", color=colour, markersize=9)
+        away, side = (10, "left") if ratio >= 1 else (-10, "right")
+        ax.annotate(f"x {ratio:.2g}", (ratio, place), (away, 0), textcoords="offset points", ha=side, va="center")
+        ticks[place] = name
+        place += 1
+    place += 1  # an empty line between the groups
+ax.axvline(1, color="#999999", linewidth=1)
+ax.set(xscale="log", xlim=(0.01, 100), xlabel="pictures per second, times the plain loader")
+ax.set_xticks([0.01, 0.1, 1, 10, 100], ["1/100", "1/10", "1", "10", "100"])
+ax.set_yticks(list(ticks), list(ticks.values()), fontsize=11)
+ax.invert_yaxis()
+ax.spines[["top", "right"]].set_visible(False)
+fig.savefig(output_dir(lesson) / "speed.png", dpi=110)
 
-# %% 15. Random numbers in workers
-print(copied_printed)
-print(cured_printed)
+# %% 17. Random numbers in workers
 
-# %% 16. Break it: a lambda for a worker
-print(lambda_printed)
 
-# %% 17. Break it: no guard
-no_guard = """
-worker = multiprocessing.get_context("spawn").Process(target=print, args=("hello from the worker",))
-worker.start()
-worker.join()
+def run_program(name, lines):
+    """Save the lines as a file, run it as `python NAME` does, and return what it printed."""
+    path = output_dir(lesson) / name
+    path.write_text(textwrap.dedent(lines), encoding="utf-8")
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, encoding="utf-8")
+    return done.stdout + done.stderr
+
+
+dice_program = """
+    import numpy as np
+    import torch
+    from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+
+    class Dice(Dataset):  # eight throws of a die with 100 faces, from three sources of random numbers
+        def __init__(self):
+            self.rng = np.random.default_rng(5)
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return int(torch.randint(100, ())), np.random.randint(100), int(self.rng.integers(100))
+
+
+    def give_own_generator(worker_id):  # each worker calls it once, at its start
+        info = get_worker_info()
+        info.dataset.rng = np.random.default_rng(info.seed)
+
+
+    if __name__ == "__main__":
+        for worker_init_fn in (None, give_own_generator):
+            generator = torch.Generator().manual_seed(5)
+            loader = DataLoader(Dice(), 4, num_workers=2, generator=generator, worker_init_fn=worker_init_fn)
+            first, second = loader  # worker 0 makes the first batch, worker 1 the second
+            print("worker_init_fn:", worker_init_fn.__name__ if worker_init_fn else None)
+            for source, a, b in zip(("torch", "np.random", "self.rng"), first, second, strict=True):
+                print(f"  {source:9} worker 0 {a.tolist()}, worker 1 {b.tolist()}")
 """
-guarded = 'if __name__ == "__main__":' + textwrap.indent(no_guard, "    ")
-for name, lines in (("no_guard", no_guard), ("guarded", guarded)):
-    small_program = output_dir(lesson) / f"{name}.py"
-    small_program.write_text("import multiprocessing\n\n" + lines)
-    done = subprocess.run([sys.executable, str(small_program)], capture_output=True, encoding="utf-8")
-    message = done.stderr[done.stderr.find("RuntimeError:") :]
-    print(f"{name}.py:", done.stdout.strip() or message.strip())
+print(run_program("dice.py", dice_program).strip())
 
-# %% 18. Break it: two orders at once
-try:
-    DataLoader(numbers, shuffle=True, sampler=[0, 1, 2])
-except ValueError as error:
-    print("ValueError:", error)
+# %% 18. Break it: a lambda for a worker
+for name, collate_fn in (("a lambda", lambda samples: samples), ("pad_to_largest", pad_to_largest)):
+    try:
+        sent = ForkingPickler.dumps(collate_fn)  # what the loader does with it to send it to a spawned worker
+        print(f"{name}: sent, and its name is among the bytes: {b'pad_to_largest' in bytes(sent)}")
+    except (pickle.PicklingError, AttributeError) as error:
+        print(f"{name}: {type(error).__name__}:", str(error).split(" at 0x")[0])
+
+# %% 19. Break it: no guard
+definitions = """
+    import multiprocessing
+
+
+    def hello():
+        print("hello from the worker, which calls this file", __name__)
+
+
+"""
+start = """
+    worker = multiprocessing.get_context("spawn").Process(target=hello)  # as a loader starts each of its workers
+    worker.start()
+    worker.join()
+"""
+without_guard = run_program("no_guard.py", definitions + start)
+print("no_guard.py:", without_guard[without_guard.find("RuntimeError:") :].strip())
+with_guard = run_program("guarded.py", definitions + '    if __name__ == "__main__":' + textwrap.indent(start, "    "))
+print("guarded.py:", with_guard.strip())

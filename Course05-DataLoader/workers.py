@@ -1,24 +1,28 @@
-"""Course 05 · DataLoader — what do worker processes bring, for the pictures in any folder?
+"""Course 05 · DataLoader — what do workers bring for the pictures in a folder?
 
-Run   python Course05-DataLoader/workers.py FOLDER       (dataloader.py runs it too, with the ants and bees)
-Read  notes.md, sections 13 to 16
+Run   python Course05-DataLoader/workers.py FOLDER
+      (dataloader.py runs it, too, with the ants and bees)
+Read  notes.md, sections 11 and 15
 
-A program of its own, because a worker may start by importing it: what stands above the guard then runs there again.
+A program of its own, because a worker may start by importing it: what stands
+above the guard then runs there again.
 """
 
 import json
-import pickle
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
+from common import UserError
 from common.paths import output_dir
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+LIMIT = 120  # pictures: enough to measure, and done in seconds
 
 
 class Pictures(Dataset):
@@ -36,23 +40,28 @@ class Pictures(Dataset):
         return torch.from_numpy(small).permute(2, 0, 1) / 255, __name__  # (64, 64, 3) -> (3, 64, 64)
 
 
-class Dice(Dataset):
-    """Eight throws of a die with 100 faces, from three sources of random numbers."""
+def find_pictures(arguments):
+    """The first LIMIT picture files below the folder that was typed. UserError where there are none."""
+    if len(arguments) != 1:
+        raise UserError("name one folder of pictures: python Course05-DataLoader/workers.py FOLDER")
+    folder = Path(arguments[0]).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name a folder of pictures")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())[:LIMIT]
+    if not files:
+        raise UserError(f"{folder} holds no pictures ({' '.join(sorted(SUFFIXES))}): name a different folder")
+    return files
 
-    def __init__(self):
-        self.rng = np.random.default_rng(5)
 
-    def __len__(self):
-        return 8
-
-    def __getitem__(self, index):
-        return int(torch.randint(100, ())), np.random.randint(100), int(self.rng.integers(100))
-
-
-def give_own_generator(worker_id):
-    """A worker_init_fn: replace the generator that came with this worker's copy of the data set."""
-    info = get_worker_info()
-    info.dataset.rng = np.random.default_rng(info.seed)
+def decode_all(pictures):
+    """The samples as a list, which is a data set as well. UserError for a file that cannot be read."""
+    samples = []
+    for index, file in enumerate(pictures.files):
+        try:
+            samples.append(pictures[index])
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{file} cannot be read ({error}): mend or remove it") from None
+    return samples
 
 
 def measure(dataset, num_workers):
@@ -67,42 +76,27 @@ def measure(dataset, num_workers):
     return len(dataset) / min(seconds)
 
 
-if __name__ == "__main__":
-    pictures = Pictures(sorted(Path(sys.argv[1]).rglob("*.jpg"))[:120])
-    in_memory = [pictures[i] for i in range(len(pictures))]  # a list has a length and items: it is a data set
+def main(arguments):
+    """Measure and print; the speeds go into outputs/Course05-DataLoader/speeds.json, too."""
+    pictures = Pictures(find_pictures(arguments))
+    in_memory = decode_all(pictures)
 
     speeds = {}
-    for name, dataset in (("JPEG files", pictures), ("in memory", in_memory)):
+    for name, dataset in (("picture files", pictures), ("in memory", in_memory)):
         speeds[name] = {num_workers: measure(dataset, num_workers) for num_workers in (0, 1, 2)}
         for num_workers, speed in speeds[name].items():
             print(f"{name}, {num_workers=}: {speed:,.0f} pictures per second")
     (output_dir("Course05-DataLoader") / "speeds.json").write_text(json.dumps(speeds))
 
-    print()
     expected = list(DataLoader(pictures, batch_size=16))  # here, in this process
     by_two = list(DataLoader(pictures, batch_size=16, num_workers=2))
-    begin = time.perf_counter()
-    spawned = list(DataLoader(pictures, batch_size=16, num_workers=1, multiprocessing_context="spawn"))
-    print(f"spawn: starting one worker and reading one epoch took {time.perf_counter() - begin:.1f} s")
-    print("this file is called", expected[0][1][0], "here, and in the spawned worker", spawned[0][1][0])
-    for name, loaded in (("two workers", by_two), ("one spawned worker", spawned)):
-        same = all(torch.equal(a, b) for (a, _), (b, _) in zip(loaded, expected, strict=True))
-        print(f"{name}: the same pictures in the same order: {same}")
+    same = all(torch.equal(a, b) for (a, _), (b, _) in zip(by_two, expected, strict=True))
+    print("two workers: the same pictures in the same order:", same)
 
-    for worker_init_fn in (None, give_own_generator):
-        print()
-        generator = torch.Generator().manual_seed(5)
-        loader = DataLoader(Dice(), 4, num_workers=2, generator=generator, worker_init_fn=worker_init_fn)
-        first, second = loader  # worker 0 makes the first batch, worker 1 the second
-        print("worker_init_fn:", worker_init_fn.__name__ if worker_init_fn else None)
-        sources = ("torch.randint", "np.random.randint", "self.rng.integers")
-        for source, a, b in zip(sources, first, second, strict=True):
-            print(f"  {source:17} worker 0 {a.tolist()}, worker 1 {b.tolist()}")
 
-    print()
-    bad = DataLoader([1, 2], collate_fn=lambda samples: samples, num_workers=1, multiprocessing_context="spawn")
+if __name__ == "__main__":
     try:
-        with warnings.catch_warnings(action="ignore"):  # the loader also warns, in words that change with the version
-            next(iter(bad))
-    except (pickle.PicklingError, AttributeError) as error:
-        print(f"{type(error).__name__}:", str(error).split(" at 0x")[0])
+        main(sys.argv[1:])
+    except UserError as error:
+        print(f"workers.py: {error}", file=sys.stderr)
+        sys.exit(2)

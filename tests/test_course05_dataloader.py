@@ -2,15 +2,20 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from lessons import load_module, run_lesson
+from PIL import Image
 
+from common import UserError
 from common.paths import REPOSITORY, output_dir
 
 LESSON = "Course05-DataLoader"
+PROGRAM = REPOSITORY / LESSON / "workers.py"
 
 
 def test_the_number_of_batches_is_what_counting_gives(printed):
@@ -66,6 +71,11 @@ def test_padding_keeps_each_picture_in_its_corner_and_adds_only_black(lesson):
                 assert torch.equal(images[i, :, row, column], expected)
 
 
+def test_the_batch_sampler_decides_what_shares_a_batch(printed):
+    assert re.findall(r"^own batches: tensor\((.*)\)$", printed, re.M) == ["[0, 9]", "[1, 2, 3]", "[5]"]
+    assert "own order:  tensor([7, 7, 2, 0])\n" in printed
+
+
 def test_batched_fetching_gives_the_same_pictures_with_one_call_a_batch(lesson, printed):
     raw, targets = lesson["dataset"].dataset.data, lesson["dataset"].dataset.targets
     for name in ("one by one", "batched"):
@@ -77,67 +87,156 @@ def test_batched_fetching_gives_the_same_pictures_with_one_call_a_batch(lesson, 
 
 
 def test_batched_fetching_is_faster_than_one_by_one_and_both_than_the_plain_loader(lesson):
-    ratios = lesson["panels"]["fetching, in memory"]
-    assert ratios["batched"] > 1.2 * ratios["one by one"]  # 2.4 on a quiet machine
-    assert ratios["batched"] > 3  # about 18
+    ratios = lesson["groups"][3]
+    assert ratios["in memory, batched"] > 1.2 * ratios["in memory, one by one"]  # 2.4 on a quiet machine
+    assert ratios["in memory, batched"] > 3  # about 18
 
 
 def test_workers_cost_more_than_they_bring_for_pictures_in_memory(lesson):
-    ratios = lesson["panels"]["num_workers, in memory"]
-    assert ratios["0"] == 1 and max(ratios["1"], ratios["2"]) < 0.7
+    ratios = lesson["groups"][2]
+    assert ratios["in memory, num_workers=0"] == 1
+    assert max(ratios["in memory, num_workers=1"], ratios["in memory, num_workers=2"]) < 0.7
 
 
 def test_the_chart_shows_what_the_worker_program_measured(lesson):
     measured = json.loads((output_dir(LESSON) / "speeds.json").read_text())
-    for kind in ("JPEG files", "in memory"):
-        bars = lesson["panels"][f"num_workers, {kind}"]
-        assert {n: ratio * measured[kind]["0"] for n, ratio in bars.items()} == pytest.approx(measured[kind])
-        assert list(bars) == ["0", "1", "2"]
+    for kind, shown in (("picture files", lesson["groups"][1]), ("in memory", lesson["groups"][2])):
+        speeds = measured[kind]
+        assert shown == pytest.approx({f"{kind}, num_workers={n}": speeds[n] / speeds["0"] for n in "012"})
 
 
-def test_spawned_workers_import_the_file_under_another_name_and_load_the_same_pictures(lesson):
-    lines = lesson["spawn_printed"].splitlines()
-    assert lines[1] == "this file is called __main__ here, and in the spawned worker __mp_main__"
-    assert [line.split(": ")[-1] for line in lines[2:]] == ["True", "True"]
+def test_what_stands_below_the_guard_runs_in_the_program_alone(printed):
+    before, after = printed.split("you start the program:\n")[1].split("a worker imports it:\n")
+    assert before.splitlines() == [
+        "above the guard: this file is called __main__",
+        "below the guard: load, train, save",
+    ]
+    assert after.splitlines()[0] == "above the guard: this file is called __mp_main__"
+    assert "below the guard" not in after
+
+
+# ---- workers.py ------------------------------------------------------------------------------------------------------
+
+
+def type_workers(*arguments):
+    """What happens when somebody types python workers.py ARGUMENTS."""
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (None, "name one folder of pictures: python Course05-DataLoader/workers.py FOLDER"),
+        ("missing", "there is no folder"),
+        ("without pictures", "holds no pictures"),
+    ],
+)
+def test_a_folder_that_cannot_be_measured_gets_one_clear_line_and_exit_code_2(tmp_path, made, problem):
+    folder = tmp_path / "pictures of 蚂蚁"
+    if made == "without pictures":
+        (folder / "album.jpg").mkdir(parents=True)
+        (folder / "notes.txt").write_text("no picture")
+    done = type_workers(*([folder] if made else []))
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.fullmatch(rf"workers\.py: .*{re.escape(problem)}.*\n", done.stderr), done.stderr
+
+
+def test_a_file_in_place_of_a_folder_and_a_damaged_picture_are_named_as_well(tmp_path):
+    program = load_module(PROGRAM)
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match="there is no folder .*damaged.jpg"):
+        program.main([damaged])
+    with pytest.raises(UserError, match="damaged.jpg cannot be read"):
+        program.main([tmp_path])
+    with pytest.raises(UserError, match="name one folder"):
+        program.main([tmp_path, tmp_path])
+
+
+def test_any_folder_of_pictures_is_measured_whatever_the_case_of_its_suffixes(tmp_path):
+    (tmp_path / "ants").mkdir()
+    for name in ("a.JPG", "ants/b.png", "ants/c.jpeg"):
+        Image.new("RGB", (40, 30), "#0072B2").save(tmp_path / name)
+    program = load_module(PROGRAM)
+    assert [path.name for path in program.find_pictures([tmp_path])] == ["a.JPG", "b.png", "c.jpeg"]
+    image, _ = program.decode_all(program.Pictures(program.find_pictures([tmp_path])))[1]
+    assert image.shape == (3, 64, 64)
+    assert torch.allclose(image[:, 5, 5], torch.tensor([0x00, 0x72, 0xB2]) / 255)
 
 
 def test_the_worker_program_does_nothing_when_it_is_imported(capfd):
-    program = load_module(REPOSITORY / LESSON / "workers.py")
+    program = load_module(PROGRAM)
     assert capfd.readouterr().out == ""
     assert not {"pictures", "speeds", "loader"} & set(vars(program)), "all of that belongs below the guard"
 
 
-def throws(lesson, init_fn, source):
+def test_two_workers_load_the_same_pictures_in_the_same_order(printed):
+    assert "two workers: the same pictures in the same order: True\n" in printed
+
+
+SPAWNING = """
+import sys
+sys.path.insert(0, {folder!r})
+import torch
+from torch.utils.data import DataLoader
+from workers import Pictures, find_pictures
+
+class Here(Pictures):
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0], __name__
+
+if __name__ == "__main__":
+    pictures = Here(find_pictures([{pictures!r}])[:8])
+    loader = DataLoader(pictures, 4, num_workers=1, multiprocessing_context="spawn")
+    for (images, names), (expected, _) in zip(loader, DataLoader(pictures, 4), strict=True):
+        print(torch.equal(images, expected), set(names))
+"""
+
+
+def test_spawned_workers_import_the_file_under_another_name_and_load_the_same_pictures(lesson, tmp_path):
+    program = tmp_path / "spawning.py"
+    program.write_text(SPAWNING.format(folder=str(PROGRAM.parent), pictures=str(lesson["insects"].root)), "utf-8")
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True {'__mp_main__'}\n" * 2, done.stderr
+
+
+# ---- Random numbers and mistakes -------------------------------------------------------------------------------------
+
+
+def throws(printed, init_fn, source):
     """What workers 0 and 1 threw, as printed."""
-    part = f"{lesson['copied_printed']}\n{lesson['cured_printed']}\n".split(f"worker_init_fn: {init_fn}\n")[1]
+    part = printed.split(f"worker_init_fn: {init_fn}\n")[1]
     numbers = re.search(rf"^ +{source} +worker 0 \[(.*)\], worker 1 \[(.*)\]$", part, re.M).groups()
     return [[int(n) for n in some.split(", ")] for some in numbers]
 
 
-def test_a_generator_kept_by_the_data_set_is_copied_with_its_state(lesson):
+def test_a_generator_kept_by_the_data_set_is_copied_with_its_state(printed):
     alone = np.random.default_rng(5)
     expected = [int(alone.integers(100)) for _ in range(4)]
-    assert throws(lesson, None, "self.rng.integers") == [expected, expected]
-    first, second = throws(lesson, "give_own_generator", "self.rng.integers")
+    assert throws(printed, None, "self.rng") == [expected, expected]
+    first, second = throws(printed, "give_own_generator", "self.rng")
     assert first != second and first != expected
 
 
-def test_torch_seeds_each_worker_with_its_own_number_added_to_a_seed_from_the_generator(lesson):
+def test_torch_seeds_each_worker_with_its_own_number_added_to_a_seed_from_the_generator(printed):
     base = torch.empty((), dtype=torch.int64).random_(generator=torch.Generator().manual_seed(5)).item()
     expected = []
     for worker in (0, 1):
         own = torch.Generator().manual_seed(base + worker)
         expected.append([int(torch.randint(100, (), generator=own)) for _ in range(4)])
-    assert throws(lesson, None, "torch.randint") == expected
-    assert throws(lesson, "give_own_generator", "torch.randint") == expected
-    first, second = throws(lesson, None, "np.random.randint")
+    assert throws(printed, None, "torch") == expected
+    assert throws(printed, "give_own_generator", "torch") == expected
+    first, second = throws(printed, None, "np.random")
     assert first != second
 
 
-def test_the_mistakes_give_the_messages_that_the_notes_explain(lesson, printed):
+def test_the_mistakes_give_the_messages_that_the_notes_explain(printed):
     assert "stack expects each tensor to be equal size, but got [3, 144, 192]" in printed
-    assert lesson["lambda_printed"].startswith("PicklingError: Can't pickle <function <lambda>")
-    assert "\nguarded.py: hello from the worker\n" in printed
+    assert "\nValueError: sampler option is mutually exclusive with shuffle\n" in printed
+    assert "\na lambda: PicklingError: Can't pickle <function <lambda>\n" in printed
+    assert "\npad_to_largest: sent, and its name is among the bytes: True\n" in printed
+    assert "\nguarded.py: hello from the worker, which calls this file __mp_main__\n" in printed
     failed = printed.split("no_guard.py:")[1].split("guarded.py:")[0]
     assert "before the\n        current process has finished its bootstrapping phase" in failed
     assert "hello" not in failed
