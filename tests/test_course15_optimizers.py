@@ -1,4 +1,4 @@
-"""Course 15: seven rules against torch.optim, and the claims of the notes against formulas."""
+"""Course 15: eight rules against torch.optim, and the claims of the notes against formulas."""
 
 import inspect
 import math
@@ -13,6 +13,7 @@ RULES = {
     "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
     "adagrad": (torch.optim.Adagrad, {}),
     "rmsprop": (torch.optim.RMSprop, {}),
+    "adadelta": (torch.optim.Adadelta, {}),
     "adam": (torch.optim.Adam, {}),
     "adamw": (torch.optim.AdamW, {"weight_decay": 0.01}),
 }
@@ -33,10 +34,10 @@ def test_a_rule_written_by_hand_is_torchs_to_six_digits(lesson, rule, lr):
         optimizer.step()
         ours = lesson[rule](ours, gradient, memory, lr)
         assert torch.allclose(ours, theirs.detach(), rtol=1e-6, atol=1e-6), f"step {step}"
-    assert not torch.allclose(ours, start, atol=1e-3), "and it moved"
+    assert not torch.allclose(ours, start, atol=1e-5), "and it moved"
 
 
-def test_the_lesson_compared_all_seven_rules(lesson):
+def test_the_lesson_compared_all_eight_rules(lesson):
     assert set(lesson["largest_difference"]) == set(RULES)
     assert max(lesson["largest_difference"].values()) < 1e-6
 
@@ -66,7 +67,31 @@ def test_adagrads_first_step_is_the_learning_rate_however_steep_the_loss(lesson)
     for scale in (1, 1000):
         w, g = torch.tensor([-1.5, 0.8]), scale * torch.tensor([-0.15, 1.6])
         assert (lesson["adagrad"](w, g, {}, 0.1) - w).tolist() == pytest.approx([0.1, -0.1], abs=1e-6)
-    assert (lesson["first"][1] - lesson["first"][0]).tolist() == pytest.approx([0.1, -0.1], abs=1e-6)
+
+
+def test_adadeltas_first_step_is_the_root_of_eps_over_one_minus_rho(lesson):
+    assert set(lesson["first_step"]) == {(0.9, 1e-6), (0.9, 1e-2), (0.99, 1e-6)}
+    for (rho, eps), (along_x, _) in lesson["first_step"].items():
+        g = 0.1 * 1.5
+        assert along_x == pytest.approx(g * math.sqrt(eps / ((1 - rho) * g**2 + eps)), rel=1e-6)
+        if eps < 1e-3:
+            assert along_x == pytest.approx(math.sqrt(eps / (1 - rho)), rel=3e-3)
+
+
+def test_adams_first_step_is_the_learning_rate_however_steep_the_loss(lesson):
+    for scale in (1, 1000):
+        w, g = torch.tensor([-1.5, 0.8]), scale * torch.tensor([-0.15, 1.6])
+        assert (lesson["adam"](w, g, {}, 0.1) - w).tolist() == pytest.approx([0.1, -0.1], abs=1e-6)
+    assert (lesson["steep"][1] - lesson["steep"][0]).tolist() == pytest.approx([0.1, -0.1], abs=1e-6)
+
+
+def test_after_t_steps_adams_means_have_reached_the_share_by_which_it_divides(lesson):
+    memory, w, g = {}, torch.zeros(1, dtype=torch.float64), torch.tensor([7.0], dtype=torch.float64)
+    for t in range(1, 30):
+        w = lesson["adam"](w, g, memory, 0.1)
+        assert memory["m"].item() == pytest.approx((1 - 0.9**t) * 7)
+        assert memory["s"].item() == pytest.approx((1 - 0.999**t) * 49)
+        assert w.item() == pytest.approx(-0.1 * t, rel=1e-6), "corrected, each step is the learning rate"
 
 
 def test_rmsprops_first_step_is_ten_learning_rates_and_adams_is_one(lesson):
@@ -76,12 +101,13 @@ def test_rmsprops_first_step_is_ten_learning_rates_and_adams_is_one(lesson):
 
 
 def test_every_walk_ends_at_a_lowest_point(lesson):
+    assert len(lesson["paths"]) == 16, "eight optimizers on two surfaces"
     for (name, scene), path in lesson["paths"].items():
         x, y = path[-1].tolist()
         if scene == "ravine":
             assert 0.05 * x**2 + y**2 < 0.01, name
         else:
-            assert x**2 / 2 - y**2 / 2 + y**4 / 4 < -0.25 + 0.01 and y > 0.7, name
+            assert x**2 / 2 + (y**2 - 1) ** 2 / 4 < 0.01 and y > 0.7, name
 
 
 def test_sgd_zigzags_in_the_ravine_and_waits_at_the_saddle(lesson):
@@ -92,6 +118,61 @@ def test_sgd_zigzags_in_the_ravine_and_waits_at_the_saddle(lesson):
     }
     assert max(near, key=near.get) == "SGD"
     assert near["Adam"] == near["Adagrad"] == 0
+
+
+def steps_to_settle(lr, mu=0.0, nesterov=False):
+    """Momentum in the ravine in plain Python: the first step from which on the loss stays within 0.01."""
+    place, speed, last = [-8.0, 1.6], [0.0, 0.0], 0
+    for step in range(1, 201):
+        slopes = (0.1 * place[0], 2 * place[1])
+        for i, g in enumerate(slopes):
+            speed[i] = mu * speed[i] + g
+            place[i] -= lr * (g + mu * speed[i] if nesterov else speed[i])
+        if not 0.05 * place[0] ** 2 + place[1] ** 2 <= 0.01:
+            last = step
+    return last + 1
+
+
+def test_tuned_momentum_is_three_times_as_fast_as_the_best_sgd_in_the_ravine(lesson):
+    rates = [round(0.02 * k, 2) for k in range(1, 76)]
+    best = {mu: min(steps_to_settle(lr, mu) for lr in rates) for mu in (0.0, 0.5, 0.9)}
+    assert best == {0.0: 30, 0.5: 9, 0.9: 51}
+    needed = lesson["needed"]
+    assert [needed[name, "ravine"] for name in ("SGD", "momentum 0.5", "momentum 0.9")] == list(best.values())
+    assert needed["Nesterov 0.7", "ravine"] == min(steps_to_settle(lr, 0.7, nesterov=True) for lr in rates)
+
+
+def test_adams_rate_in_the_ravine_is_the_best_of_those_tried(lesson):
+    rates = [round(0.02 * k, 2) for k in range(1, 76)]
+    w, memory, last = torch.tensor([[-8.0, 1.6]], dtype=torch.float64).repeat(75, 1), {}, torch.zeros(75)
+    for step in range(1, 201):  # all 75 learning rates side by side
+        g = w * torch.tensor([0.1, 2.0])
+        w = lesson["adam"](w, g, memory, torch.tensor(rates, dtype=torch.float64)[:, None])
+        last[0.05 * w[:, 0] ** 2 + w[:, 1] ** 2 > 0.01] = step
+    assert lesson["needed"]["Adam", "ravine"] == last.min() + 1
+
+
+def test_zero_grad_may_stand_anywhere_but_between_backward_and_step(lesson):
+    right = 3 * (1 - 0.8**20)
+    assert list(lesson["ends"]) == ["first", "before backward", "after step", "before step"]
+    assert list(lesson["ends"].values()) == pytest.approx([right, right, right, 0], abs=1e-5)
+
+
+def test_a_gradient_of_none_stops_a_weight_and_a_gradient_of_zero_lets_it_roll(lesson):
+    assert lesson["coasting"] == {True: pytest.approx(0.6), False: pytest.approx(0.6 + 0.9 * 0.6)}
+
+
+def test_pytorchs_and_the_textbooks_momentum_differ_once_the_rate_changes(lesson):
+    speed = [sum(0.9**i for i in range(k)) for k in range(1, 9)]  # of a gradient that is always 1
+    steps, later = lesson["first_steps"], lesson["after_the_drop"]
+    assert steps["PyTorch"] == pytest.approx([0.1 * v for v in speed[:5]])
+    assert steps["textbook"] == pytest.approx(steps["PyTorch"])
+    assert steps["averaging"] == pytest.approx([s * (1 - 0.9) for s in steps["PyTorch"]])
+    assert later["PyTorch"] == pytest.approx([0.001 * v for v in speed[5:]])
+    kept = steps["textbook"][-1]
+    for step in later["textbook"]:
+        kept = 0.9 * kept + 0.001
+        assert step == pytest.approx(kept)
 
 
 def test_weight_decay_in_sgd_is_a_penalty_and_in_adamw_a_factor(lesson):
@@ -107,6 +188,7 @@ def test_schedules_follow_their_formulas(lesson):
         return (1 + math.cos(math.pi * t / length)) / 2
 
     truth = {
+        "constant": [1.0] * 60,
         "StepLR": [0.3 ** (t // 15) for t in range(60)],
         "ExponentialLR": [0.95**t for t in range(60)],
         "CosineAnnealingLR": [cosine(t, 60) for t in range(60)],
@@ -126,8 +208,25 @@ def test_one_cycle_rises_once_and_falls_once(lesson):
 
 
 def test_the_plateau_schedule_waits_for_its_patience(lesson):
-    values = lesson["schedules"]["ReduceLROnPlateau"]
-    assert values.index(pytest.approx(0.3)) == 14 + 5 + 2, "best in epoch 14; the 6th epoch without progress is 20"
+    rate, best, waited = 1.0, math.inf, 0
+    rates = lesson["schedules"]["ReduceLROnPlateau"]
+    for loss, value in zip(lesson["losses"]["ReduceLROnPlateau"], rates, strict=True):
+        assert value == pytest.approx(rate)
+        waited = 0 if loss < best * (1 - 1e-4) else waited + 1
+        best = min(best, loss) if waited == 0 else best
+        if waited > 5:
+            rate, waited = rate * 0.3, 0
+    assert min(rates) < 1, "and fell"
+
+
+def test_the_loss_under_each_schedule_follows_its_formula_and_falls_below_that_of_a_constant_rate(lesson):
+    for name, rates in lesson["schedules"].items():
+        square = 30.0**2  # expected square of the distance: the noise of size 1 adds the square of the rate
+        for lr, loss in zip(rates, lesson["losses"][name], strict=True):
+            assert loss == pytest.approx(0.15 * square, rel=0.2), name
+            square = (1 - 0.3 * lr) ** 2 * square + lr**2
+        if name != "constant":
+            assert lesson["losses"][name][-1] < lesson["losses"]["constant"][-1] / 3, name
 
 
 def test_each_group_moves_by_its_own_learning_rate(lesson):
@@ -158,16 +257,14 @@ def test_the_templates_descend_as_numpy_says(lesson):
 
 
 def test_the_network_learns(lesson):
-    losses, batches = lesson["batch_losses"], len(lesson["train_loader"])
-    epochs = [sum(losses[i * batches : (i + 1) * batches]) / batches for i in range(3)]
-    assert len(losses) == 3 * batches == 90
-    assert epochs[0] > epochs[1] > epochs[2] and epochs[2] < 2.0
-    assert lesson["accuracies"][-1] > 0.18, "ten classes: guessing gives 0.10"
+    losses, accuracies = lesson["epoch_losses"], lesson["accuracies"]
+    assert len(losses) == len(accuracies) == 4
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 2.0
+    assert accuracies[-1] > 0.2, "ten classes: guessing gives 0.10"
 
 
 def test_a_layer_that_came_after_the_optimizer_never_moves(lesson):
     assert lesson["moves"] == {"optimizer first": False, "layer first": True}
-    assert lesson["missing"] == []
 
 
 def test_without_zero_grad_the_weight_swings_for_ever(lesson):
@@ -191,6 +288,6 @@ def test_a_scheduler_that_steps_first_skips_the_first_rate(lesson):
 
 
 def test_the_default_learning_rates_in_the_notes_are_torchs():
-    defaults = {"SGD": 0.001, "Adagrad": 0.01, "RMSprop": 0.01, "Adam": 0.001, "AdamW": 0.001}
+    defaults = {"SGD": 0.001, "Adagrad": 0.01, "RMSprop": 0.01, "Adadelta": 1.0, "Adam": 0.001, "AdamW": 0.001}
     for name, lr in defaults.items():
         assert inspect.signature(getattr(torch.optim, name)).parameters["lr"].default == lr
