@@ -2,24 +2,78 @@
 
 import pytest
 import torch
-from lessons import run_lesson
+from lessons import load_module, run_lesson
 from torch import nn
 from torchvision.models import resnet18, vgg16
 
 from common.data import ants_bees
+from common.models import count_parameters
+from common.paths import REPOSITORY
 
 
 def linear(inputs, outputs):
     return inputs * outputs + outputs
 
 
-def test_vgg16_has_the_parameters_of_its_published_table():
-    channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]  # configuration D of the paper
-    features = sum(9 * i * o + o for i, o in zip(channels[:-1], channels[1:], strict=True))
-    classifier = linear(512 * 7 * 7, 4096) + linear(4096, 4096) + linear(4096, 1000)
-    text = run_lesson("Course16-ModifyNN").printed
-    for count in (features, classifier, features + classifier):
-        assert f" {count:,}\n" in text
+CLASSIFIER = linear(512 * 7 * 7, 4096) + linear(4096, 4096) + linear(4096, 1000)
+
+
+def convolutions(*repeats):
+    """Parameters of VGG's features, whose five blocks hold so many 3x3 convolutions each."""
+    channels = [3]
+    for width, repeat in zip((64, 128, 256, 512, 512), repeats, strict=True):
+        channels += [width] * repeat
+    return sum(9 * i * o + o for i, o in zip(channels[:-1], channels[1:], strict=True))
+
+
+def test_vgg16_has_the_parameters_of_its_published_table(printed):
+    features = convolutions(2, 2, 3, 3, 3)  # configuration D of the paper
+    for count in (features, CLASSIFIER, features + CLASSIFIER):
+        assert f" {count:,}\n" in printed
+
+
+def test_vgg19_has_three_convolutions_more_and_the_same_classifier(lesson, printed):
+    assert f"VGG19     16 convolutions + 3 linear, {convolutions(2, 2, 4, 4, 4) + CLASSIFIER:,} parameters" in printed
+    assert lesson["layers"] == {"VGG16": (13, 3), "VGG19": (16, 3), "ResNet-18": (17, 1)}
+    for name, counts in lesson["layers"].items():
+        assert name.endswith(str(sum(counts)))
+    sixth = lesson["large"]["VGG19"].classifier[6]
+    assert (sixth.in_features, sixth.out_features) == (4096, 1000)
+
+
+def test_the_pictures_are_smaller_than_those_that_the_weights_were_trained_with(lesson, printed):
+    assert lesson["prepare"].crop_size == [224] and lesson["val_images"].shape[1:] == (3, 64, 64)
+    assert "the weights on offer know pictures of 224 pixels; ours have 64\n" in printed
+
+
+def test_the_word_default_is_the_best_set_and_not_always_the_first(lesson, printed):
+    default = lesson["ResNet18_Weights"].verify("DEFAULT")  # what resnet18(weights="DEFAULT") makes of the word
+    assert default is lesson["ResNet18_Weights"].DEFAULT and f'weights="DEFAULT" means {default}\n' in printed
+    best = max(lesson["ResNet50_Weights"], key=lambda w: w.meta["_metrics"]["ImageNet-1K"]["acc@1"])
+    assert lesson["ResNet50_Weights"].DEFAULT is best is not lesson["ResNet50_Weights"].IMAGENET1K_V1
+
+
+def test_the_picture_of_the_networks_says_the_parameters_that_they_have():
+    drawing = load_module(REPOSITORY / "Course16-ModifyNN" / "drawing.py")
+    with torch.device("meta"):
+        vgg, resnet = vgg16(weights=None), resnet18(weights=None, num_classes=2)
+    vgg.classifier[6] = nn.Linear(4096, 10, device="meta")
+    cuts = (0, 5, 10, 17, 24, 31)
+    parts = [vgg.features[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts += [vgg.classifier[i] for i in (0, 3, 6)]
+    stem = nn.Sequential(resnet.conv1, resnet.bn1)
+    others = [stem, resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4, resnet.avgpool, resnet.fc]
+    for drawn, modules in ((drawing.VGG, parts), (drawing.RESNET, others)):
+        for (name, _, text, *_), module in zip(drawn, modules, strict=True):
+            number, _, unit = text.partition(" ")
+            scale = {"": 1, "k": 1e3, "M": 1e6}[unit]
+            error = abs(count_parameters(module) - float(number) * scale)
+            assert error <= scale * (0.05 if "." in number else 0.5), name
+
+
+def test_a_network_with_random_weights_gives_nearly_everything_the_same_answer(lesson):
+    if lesson["trained_weights"] is None:
+        assert lesson["share"] > 0.8
 
 
 def test_the_replaced_vgg_is_vgg_with_ten_outputs_and_nothing_left_over(lesson):
@@ -39,10 +93,10 @@ def test_the_meta_network_holds_no_numbers(lesson):
     assert {p.device.type for p in lesson["vgg"].parameters()} == {"meta"}
 
 
-def test_only_the_head_learned_in_section_9(lesson):
+def test_only_the_head_learned_in_section_7(lesson):
     before, after = lesson["frozen_before"], lesson["model"].state_dict()
     frozen = [name for name in before if not name.startswith(("layer4", "fc")) and "running" not in name]
-    frozen = [name for name in frozen if not name.endswith("num_batches_tracked")]  # section 15 moves those
+    frozen = [name for name in frozen if not name.endswith("num_batches_tracked")]  # section 10 moves those
     assert len(frozen) > 40
     assert all(torch.equal(before[name], after[name]) for name in frozen), "the trunk never learns"
     line = next(line for line in run_lesson("Course16-ModifyNN").printed.splitlines() if "changed by training" in line)
