@@ -21,7 +21,8 @@ from torchvision.transforms import v2
 
 from common import UserError, checkpoint
 from common.data import cifar10
-from common.paths import checkpoint_dir, output_dir, replacing
+from common.models import CifarCNN
+from common.paths import checkpoint_dir, output_dir
 
 try:
     from safetensors.torch import load_file  # a package of its own; this lesson reads the format without it, too
@@ -49,16 +50,17 @@ def same(one, other):
 
 torch.manual_seed(17)
 to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-images, labels = next(iter(DataLoader(cifar10(train=True, transform=to_float), batch_size=64)))
+dataset = cifar10(train=True, transform=to_float)
+images, labels = next(iter(DataLoader(dataset, batch_size=64)))  # (64, 3, 32, 32), (64,)
 loss_fn = nn.CrossEntropyLoss()
 
 
 def show(error):
     """Print an error message in lines that fit the page."""
     first, *rest = str(error).splitlines()
-    print(textwrap.fill(f"{type(error).__name__}: {first}", 100, subsequent_indent="    "))
+    print(textwrap.fill(f"{type(error).__name__}: {first}", 80, subsequent_indent="    "))
     for line in rest:
-        print(textwrap.fill(line.strip(), 100, initial_indent="    ", subsequent_indent="        "))
+        print(textwrap.fill(line.strip(), 80, initial_indent="    ", subsequent_indent="        "))
 
 
 def train(model, optimizer, steps):
@@ -87,30 +89,23 @@ print(len(list(model.parameters())), "parameters,", len(list(model.buffers())), 
 torch.save(model.state_dict(), folder / "weights.pt")
 fresh = SmallCNN()  # the class gives the structure, with random numbers …
 print("before loading:", same(fresh.state_dict(), model.state_dict()))
-print(fresh.load_state_dict(torch.load(folder / "weights.pt", weights_only=True)))  # … and the file the numbers
+weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
+print(fresh.load_state_dict(weights))  # … and the file the numbers
 print("after loading: ", same(fresh.state_dict(), model.state_dict()))
+fresh.eval()  # the mode is not in the file
 
-# %% 4. What is in the file?
+# %% 4. What is in the file, and what its ending means
 with zipfile.ZipFile(folder / "weights.pt") as archive:
     entries = {entry.filename.partition("/")[2]: entry.file_size for entry in archive.infolist()}
-sizes = [entries[f"data/{i}"] for i in range(len(model.state_dict()))]
 print("an index, data.pkl:", "data.pkl" in entries)
-for (name, value), size in zip(model.state_dict().items(), sizes, strict=True):
-    print(f"{name:30} {value.numel():4} numbers of {value.element_size()} bytes, stored in {size} bytes")
+for i, (name, value) in enumerate(model.state_dict().items()):
+    print(f"{name:30} {value.numel():4} numbers of {value.element_size()} bytes: {entries[f'data/{i}']} bytes")
 for name in ("weights.pth", "weights.ckpt", "weights.jpg"):
     (folder / name).write_bytes((folder / "weights.pt").read_bytes())
     loaded = torch.load(folder / name, weights_only=True)
     print(f"{name:12} loads, and is the same:", same(loaded, model.state_dict()))
 
-# %% 5. Predict the size of a row, then look
-table = torch.zeros(1000, 250)  # a million bytes
-torch.save(table[0], folder / "row.pt")
-torch.save(table[0].clone(), folder / "clone.pt")
-for name in ("row.pt", "clone.pt"):
-    size = (folder / name).stat().st_size
-    print(f"{name:8} holds 250 numbers in {'more than a million' if size > 1_000_000 else 'less than 4000'} bytes")
-
-# %% 6. The whole model
+# %% 5. The whole model
 torch.save(model, folder / "whole.pt")
 
 
@@ -131,7 +126,7 @@ with zipfile.ZipFile(folder / "whole.pt") as archive:
 print("the file names the class:", b"SmallCNN" in index, "and holds its code:", b"self.features(images)" in index)
 
 
-# %% 7. Loading a pickle runs code
+# %% 6. Loading a pickle runs code
 class Surprise:
     def __reduce__(self):  # tells pickle how to build this object again: "call this function with these arguments"
         return print, ("    this line was printed by a file, while it was being loaded",)
@@ -146,17 +141,18 @@ try:
 except pickle.UnpicklingError as error:
     print("    UnpicklingError:", refused(error))
 
-# %% 8. Strict loading
+# %% 7. Strict loading
 longer = SmallCNN()
 longer.classifier.append(nn.Linear(10, 2))
 try:
     longer.load_state_dict(model.state_dict())
 except RuntimeError as error:
     show(error)
-print("and yet the rest has been loaded:", torch.equal(longer.features[0].weight, model.features[0].weight))
+print("and yet the rest is loaded:", torch.equal(longer.features[0].weight, model.features[0].weight))
 forgiving = SmallCNN()
 forgiving.classifier.append(nn.Linear(10, 2))
-print("strict=False:", forgiving.load_state_dict(model.state_dict(), strict=False))
+result = forgiving.load_state_dict(model.state_dict(), strict=False)
+print("strict=False returns missing", result.missing_keys, "unexpected", result.unexpected_keys)
 fewer = SmallCNN()
 fewer.classifier[2] = nn.Linear(8 * 7 * 7, 2)
 try:
@@ -164,31 +160,8 @@ try:
 except RuntimeError as error:
     show(error)
 
-# %% 9. Prefixes: module. and _orig_mod.
-# backend="eager" leaves out the compiler itself, which a look at the names does not need.
-wrapped = {"DataParallel": nn.DataParallel(SmallCNN()), "torch.compile": torch.compile(SmallCNN(), backend="eager")}
-for name, wrapper in wrapped.items():
-    theirs = wrapper.state_dict()
-    print(f"{name}: {next(iter(theirs))}")
-    prefix = next(iter(theirs)).partition(".")[0] + "."
-    ours = {key.removeprefix(prefix): value for key, value in theirs.items()}
-    print(f"    without {prefix} it fits:", SmallCNN().load_state_dict(ours))
 
-# %% 10. Saved on a GPU, opened on a machine without one
-with zipfile.ZipFile(folder / "weights.pt") as archive, zipfile.ZipFile(folder / "from_gpu.pt", "w") as forged:
-    for name in archive.namelist():
-        # The index says of each tensor where it lived; a text in it is an X, its length in four bytes, its letters.
-        forged.writestr(name, archive.read(name).replace(b"X\x03\0\0\0cpu", b"X\x06\0\0\0cuda:0"))
-with mock.patch("torch.cuda.is_available", return_value=False):  # so that a machine with a GPU behaves like one without
-    try:
-        torch.load(folder / "from_gpu.pt", weights_only=True)
-    except RuntimeError as error:
-        show(error)
-    moved = torch.load(folder / "from_gpu.pt", map_location="cpu", weights_only=True)
-print("on the", moved["classifier.2.bias"].device, "and the same:", same(moved, model.state_dict()))
-
-
-# %% 11. A training that goes on exactly
+# %% 8. A training that resumes exactly
 def new_training():
     """A model and an optimizer, the same ones each time."""
     torch.manual_seed(1)
@@ -207,7 +180,7 @@ contents = {
     "rng": torch.get_rng_state(),  # the next dropout mask depends on it
     "step": 10,
 }
-checkpoint.save(folder / "training.pt", contents)  # torch.save() beside the file, then moved into its place
+torch.save(contents, folder / "training.pt")
 
 for left_out in (None, "optimizer", "rng", "model"):
     saved = torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
@@ -222,19 +195,104 @@ for left_out in (None, "optimizer", "rng", "model"):
     exact = same(again.state_dict(), straight.state_dict())
     print(f"left out {left_out or 'nothing':9} the same as never stopped: {exact}")
 
-fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-colours = ["#000000", "#E69F00", "#D55E00", "#009E73", "#CC79A7"]
+fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+colours = ["#999999", "#0072B2", "#D55E00", "#009E73", "#CC79A7"]
 for (name, losses), colour in zip(curves.items(), colours, strict=True):
     style = "o" if name == "nothing left out" else "-"  # dots on a line: the two are the same
-    ax.plot(range(1, len(losses) + 1), losses, style, color=colour, label=name, markersize=4)
-ax.axvline(10.5, color="#000000", alpha=0.3)
-ax.set(title="stopped after step 10, and gone on", xlabel="step", ylabel="loss")
-ax.set(xticks=range(0, 21, 5), ylim=(0, 3))
-ax.legend(frameon=False, fontsize=9, loc="lower left")
+    ax.plot(range(1, len(losses) + 1), losses, style, color=colour, label=name, markersize=5)
+ax.axvline(10.5, color="black", linestyle=":")
+ax.set(title="stopped after step 10, then resumed", xlabel="step", ylabel="loss", xticks=range(0, 21, 5), ylim=(0, 3))
+ax.legend(frameon=False, loc="lower left")
 ax.grid(alpha=0.3)
-fig.savefig(output_dir(lesson) / "going_on.png", dpi=100)
+fig.savefig(output_dir(lesson) / "resumed.png", dpi=110)
 
-# %% 12. Half a file
+# %% 9. Break it: model.state_dict = weights
+careless = SmallCNN()
+careless.state_dict = weights  # no error: Python lets you put anything under any name
+print("the weights are loaded:", torch.equal(careless.classifier[2].weight, weights["classifier.2.weight"]))
+try:
+    careless.state_dict()
+except TypeError as error:
+    show(error)
+
+# %% 10. Break it: eval() forgotten
+answers = {}
+for mode in ("eval", "train"):
+    loaded = SmallCNN()
+    loaded.load_state_dict(weights)
+    loaded.train(mode == "train")  # a new model is in train mode, and no file says otherwise
+    with torch.no_grad():  # the same 64 pictures 50 times
+        answers[mode] = torch.stack([loaded(images).softmax(dim=1) for _ in range(50)])  # (50, 64, 10)
+    guesses = answers[mode].argmax(dim=2)  # (50, 64)
+    wavering = (guesses != guesses[0]).any(dim=0).float().mean()
+    spread = answers[mode].amax(dim=0) - answers[mode].amin(dim=0)  # (64, 10): each probability's highest minus lowest
+    print(f"{mode}: the class changes from call to call for {wavering:.0%} of the pictures")
+    print(f"{mode}: a probability moves by up to {spread.max():.0%}")
+    print(f"{mode}: the model is still what the file says: {same(loaded.state_dict(), weights)}")
+
+fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+picture = spread.sum(dim=1).argmax()  # the one that wavers most
+for mode, style, colour in [("train", "o", "#D55E00"), ("eval", "-", "#0072B2")]:
+    ax.plot(range(1, 51), answers[mode][:, picture, labels[picture]], style, color=colour, label=mode, clip_on=False)
+ax.set(xlabel="call", ylabel="probability of its class", ylim=(0, 1))
+ax.grid(alpha=0.3)
+fig.legend(loc="outside upper center", ncols=2, frameon=False)
+fig.savefig(output_dir(lesson) / "eval_forgotten.png", dpi=110)
+
+# ---- Second reading --------------------------------------------------------------------------------------------------
+
+# %% 11. Predict the size of a row, then look
+table = torch.zeros(1000, 250)  # a million bytes
+torch.save(table[0], folder / "row.pt")
+torch.save(table[0].clone(), folder / "clone.pt")
+for name in ("row.pt", "clone.pt"):
+    size = (folder / name).stat().st_size
+    print(f"{name:8} holds 250 numbers in {'more than a million' if size > 1_000_000 else 'less than 4000'} bytes")
+
+# %% 12. Prefixes: module. and _orig_mod.
+# backend="eager" leaves out the compiler itself, which a look at the names does not need.
+wrapped = {"DataParallel": nn.DataParallel(SmallCNN()), "torch.compile": torch.compile(SmallCNN(), backend="eager")}
+for name, wrapper in wrapped.items():
+    theirs = wrapper.state_dict()
+    print(f"{name}: {next(iter(theirs))}")
+    prefix = next(iter(theirs)).partition(".")[0] + "."
+    ours = {key.removeprefix(prefix): value for key, value in theirs.items()}
+    print(f"    without {prefix} it fits:", SmallCNN().load_state_dict(ours))
+
+# %% 13. DataParallel: wrap then load, load then wrap
+parallel = nn.DataParallel(SmallCNN())
+try:
+    parallel.load_state_dict(weights)
+except RuntimeError as error:
+    print("RuntimeError:", str(error).splitlines()[1].strip().split(",")[0], "…")
+print("wrap, then load into .module:", parallel.module.load_state_dict(weights))
+plain = SmallCNN()
+print("load, then wrap:             ", plain.load_state_dict(weights))
+parallel = nn.DataParallel(plain)
+print("saved from .module:          ", next(iter(parallel.module.state_dict())))
+try:
+    print(parallel.features)
+except AttributeError as error:
+    show(error)
+print("but .module has it:          ", type(parallel.module.features).__name__)
+
+# %% 14. Saved on a GPU, opened on a machine without it
+with zipfile.ZipFile(folder / "weights.pt") as archive, zipfile.ZipFile(folder / "from_gpu.pt", "w") as forged:
+    for name in archive.namelist():
+        # The index says of each tensor where it lived; a text in it is an X, its length in four bytes, its letters.
+        forged.writestr(name, archive.read(name).replace(b"X\x03\0\0\0cpu", b"X\x06\0\0\0cuda:1"))
+for gpus in (0, 1):  # as seen by PyTorch, whatever this machine really has
+    with mock.patch("torch.cuda.is_available", lambda n=gpus: n > 0), mock.patch("torch.cuda.device_count", lambda: 1):
+        try:
+            torch.load(folder / "from_gpu.pt", weights_only=True)
+        except RuntimeError as error:
+            show(error)
+for where in ("cpu", {"cuda:1": "cpu"}):
+    moved = torch.load(folder / "from_gpu.pt", map_location=where, weights_only=True)
+    device = moved["classifier.2.bias"].device
+    print(f"map_location={where!r}: on the {device}, the same: {same(moved, model.state_dict())}")
+
+# %% 15. Half a file
 (folder / "half.pt").write_bytes((folder / "training.pt").read_bytes()[:-2000])  # the disk was full, the power failed …
 try:
     torch.load(folder / "half.pt", weights_only=True)
@@ -244,14 +302,43 @@ try:
     checkpoint.load(folder / "half.pt")
 except UserError as error:
     print("UserError:", str(error).replace(str(folder), "…"))
-try:
-    with replacing(folder / "training.pt") as beside:
-        beside.write_bytes(b"half a chec")
-        raise KeyboardInterrupt  # somebody presses Ctrl-C in the middle of writing
-except KeyboardInterrupt:
-    print("interrupted, and the old file is whole:", checkpoint.load(folder / "training.pt")["step"] == 10)
 
-# %% 13. safetensors, by hand
+latest, beside = folder / "latest.pt", folder / "latest.part"
+torch.save(contents, latest)
+beside.write_bytes(latest.read_bytes()[:-2000])  # the program is killed while it writes the next one
+print("killed while writing: latest.pt is whole, step", checkpoint.load(latest)["step"])
+torch.save(contents | {"step": 20}, beside)
+beside.replace(latest)  # the file gets its name when it is complete: all or nothing
+print("written, then renamed: latest.pt is whole, step", checkpoint.load(latest)["step"])
+
+# %% 16. What a saved model does not hold
+different = SmallCNN()
+different.features[2] = nn.Tanh()  # where the saved network had a ReLU
+print("Tanh instead of ReLU:", different.load_state_dict(weights))
+with torch.no_grad():
+    unchanged = torch.allclose(different.eval()(images), model.eval()(images))
+print("    and it gives the same answers:", unchanged)
+
+frozen = SmallCNN().eval().requires_grad_(False)
+frozen.load_state_dict(weights)
+torch.save(frozen.state_dict(), folder / "frozen.pt")
+again = SmallCNN()
+again.load_state_dict(torch.load(folder / "frozen.pt", weights_only=True))
+print("saved in eval mode and frozen; loaded: training", again.training, end=", ")
+print("requires_grad", again.classifier[2].weight.requires_grad)
+
+complete = {
+    "model": "cnn",  # which class, with which settings
+    "state_dict": CifarCNN().state_dict(),
+    "classes": dataset.classes,  # what answer 3 means
+    "mean": [0.5, 0.5, 0.5],  # how pictures were prepared
+    "std": [0.25, 0.25, 0.25],
+}
+torch.save(complete, folder / "complete.pt")
+trained = checkpoint.load_trained(folder / "complete.pt", classes=[])
+print(f"ready to use: {type(trained.model).__name__}, answer 3 means {trained.classes[3]}, mean {trained.mean[0]}")
+
+# %% 17. safetensors, by hand
 dtypes = {torch.float32: "F32", torch.int64: "I64"}
 header, data = {}, b""
 for name, value in model.state_dict().items():
@@ -279,7 +366,7 @@ if load_file:
     print("read by the package:", same(load_file(folder / "weights.safetensors"), model.state_dict()))
 
 
-# %% 14. Break it: the class was renamed
+# %% 18. Break it: the class was renamed
 class TinyCNN(SmallCNN):
     pass
 
@@ -294,7 +381,7 @@ except AttributeError as error:
 print("the state_dict:", SmallCNN().load_state_dict(torch.load(folder / "tiny.pt", weights_only=True)))
 
 
-# %% 15. Break it: a layer was renamed
+# %% 19. Break it: a layer was renamed
 class RenamedCNN(SmallCNN):
     def __init__(self):
         super().__init__()
@@ -305,7 +392,6 @@ class RenamedCNN(SmallCNN):
         return self.classifier(self.body(images))
 
 
-weights = torch.load(folder / "weights.pt", weights_only=True)
 renamed = RenamedCNN()
 try:
     renamed.load_state_dict(weights)
@@ -316,27 +402,3 @@ strangers = renamed.state_dict().keys() - weights.keys()
 print(f"strict=False: no error, and {len(strangers)} of {len(weights)} entries did not come from the file")
 mended = {name.replace("features.", "body."): value for name, value in weights.items()}
 print("with the names mended:", renamed.load_state_dict(mended))
-
-# %% 16. Break it: eval() forgotten
-answers = {}
-for mode in ("eval", "train"):
-    loaded = SmallCNN()
-    loaded.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
-    loaded.train(mode == "train")  # a new model is in train mode, and no file says otherwise
-    with torch.no_grad():  # the same 64 pictures 50 times
-        answers[mode] = torch.stack([loaded(images).softmax(dim=1) for _ in range(50)])  # (50, 64, 10)
-    guesses = answers[mode].argmax(dim=2)  # (50, 64)
-    wavering = (guesses != guesses[0]).any(dim=0).float().mean()
-    spread = answers[mode].amax(dim=0) - answers[mode].amin(dim=0)  # (64, 10): each probability's highest minus lowest
-    print(f"{mode}: the class changes from call to call for {wavering:.0%} of the pictures")
-    print(f"{mode}: a probability moves by up to {spread.max():.0%}")
-    print(f"{mode}: the model is still what the file says: {same(loaded.state_dict(), weights)}")
-
-fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-picture = spread.sum(dim=1).argmax()  # the one that wavers most
-for mode, style, colour in [("train", "o", "#D55E00"), ("eval", "-", "#0072B2")]:
-    ax.plot(range(1, 51), answers[mode][:, picture, labels[picture]], style, color=colour, label=mode)
-ax.set(title="one picture, fifty times", xlabel="call", ylabel="probability of its class", ylim=(0, 1.2))
-ax.legend(frameon=False, loc="upper center", ncols=2)
-ax.grid(alpha=0.3)
-fig.savefig(output_dir(lesson) / "eval_forgotten.png", dpi=100)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from common import UserError, checkpoint
 from common.paths import checkpoint_dir
 
 
@@ -103,8 +104,8 @@ def test_both_wrappers_prefix_every_name_and_nothing_else(lesson):
 
 def test_the_forged_file_differs_from_the_true_one_in_the_device_alone(folder):
     true, forged = words_in(folder / "weights.pt"), words_in(folder / "from_gpu.pt")
-    assert "cuda:0" in forged and "cpu" not in forged and "cpu" in true
-    assert [word.replace("cuda:0", "cpu") for word in forged] == true
+    assert "cuda:1" in forged and "cpu" not in forged and "cpu" in true
+    assert [word.replace("cuda:1", "cpu") for word in forged] == true
     for a, b in zip(numbers_in(folder / "weights.pt"), numbers_in(folder / "from_gpu.pt"), strict=True):
         assert np.array_equal(a, b)
 
@@ -140,8 +141,71 @@ def test_the_checkpoint_holds_all_that_the_next_step_depends_on(lesson, folder):
     assert [int(state["step"]) for state in saved["optimizer"]["state"].values()] == [10] * 6
 
 
+def test_a_file_of_a_missing_gpu_loads_only_with_a_map_location(lesson, folder, printed):
+    assert "torch.cuda.is_available() is False" in " ".join(printed.split())
+    assert "CUDA device 1 but torch.cuda.device_count() is 1" in " ".join(printed.split())
+    if torch.cuda.device_count() < 2:
+        with pytest.raises(RuntimeError, match="deserialize object on"):
+            torch.load(folder / "from_gpu.pt", weights_only=True)
+    for where in ("cpu", {"cuda:1": "cpu"}, torch.device("cpu"), lambda storage, location: storage):
+        moved = torch.load(folder / "from_gpu.pt", map_location=where, weights_only=True)
+        assert lesson["same"](moved, lesson["weights"])
+
+
 def test_no_half_written_file_is_left_behind(folder):
-    assert not list(folder.glob(".*"))
+    assert not list(folder.glob(".*")) and not list(folder.glob("*.part"))
+    assert torch.load(folder / "latest.pt", weights_only=True)["step"] == 20
+
+
+def test_half_a_file_is_refused_by_the_courses_own_reader_and_by_torch(lesson, folder):
+    with pytest.raises(UserError, match="damaged or cut short"):
+        checkpoint.load(folder / "half.pt")
+    with pytest.raises((RuntimeError, OSError)):
+        torch.load(folder / "half.pt", weights_only=True)
+
+
+def test_assigning_to_state_dict_loads_nothing(lesson):
+    careless, weights = lesson["careless"], lesson["weights"]
+    assert careless.state_dict is weights
+    true = nn.Module.state_dict(careless)
+    assert true.keys() == weights.keys()
+    learned = [name for name in weights if name.endswith("weight") and weights[name].ndim > 1]
+    assert len(learned) == 2 and not any(torch.equal(true[name], weights[name]) for name in learned)
+
+
+def test_a_wrapper_takes_plain_weights_only_through_its_module(lesson):
+    weights, net = lesson["weights"], nn.DataParallel(lesson["SmallCNN"]())
+    with pytest.raises(RuntimeError, match="Missing key"):
+        net.load_state_dict(weights)
+    net.module.load_state_dict(weights)
+    for wrapper in (net, lesson["parallel"]):  # wrapped, then loaded; loaded, then wrapped
+        loaded = {name: value.cpu() for name, value in wrapper.module.state_dict().items()}
+        assert lesson["same"](loaded, weights)
+        assert set(wrapper.state_dict()) == {"module." + name for name in weights}
+
+
+def test_a_different_activation_takes_the_weights_and_gives_other_answers(lesson):
+    different, images = lesson["different"].eval(), lesson["images"]
+    assert lesson["same"](different.state_dict(), lesson["weights"])
+    with torch.no_grad():
+        assert not torch.allclose(different(images), lesson["fresh"].eval()(images), atol=0.1)
+
+
+def test_neither_mode_nor_freezing_is_in_the_file(lesson, folder):
+    assert not lesson["frozen"].training and not any(p.requires_grad for p in lesson["frozen"].parameters())
+    assert torch.load(folder / "frozen.pt", weights_only=True).keys() == lesson["weights"].keys()
+    assert not {word for word in words_in(folder / "frozen.pt") if word in ("training", "eval", "SmallCNN")}
+    model = lesson["SmallCNN"]()
+    model.load_state_dict(torch.load(folder / "frozen.pt", weights_only=True))
+    assert model.training and all(p.requires_grad for p in model.parameters())
+
+
+def test_a_complete_file_brings_the_names_of_the_classes_and_the_normalisation(lesson):
+    trained, complete = lesson["trained"], lesson["complete"]
+    assert trained.classes == lesson["dataset"].classes and trained.classes[3] == "cat"
+    assert (trained.mean, trained.std) == (complete["mean"], complete["std"])
+    assert not trained.model.training
+    assert lesson["same"](trained.model.state_dict(), complete["state_dict"])
 
 
 def test_the_safetensors_file_follows_its_specification(lesson, folder):
@@ -171,6 +235,9 @@ def test_eval_answers_do_not_waver_and_train_answers_do(lesson):
     assert torch.equal(answers["eval"].amin(0), answers["eval"].amax(0))
     assert (answers["train"].amax(0) - answers["train"].amin(0)).max() > 0.5
     assert torch.allclose(answers["train"].sum(2), torch.ones(50, 64), atol=1e-5)
+    assert answers["train"].min() >= 0 and answers["train"].max() <= 1 + 1e-6
+    low, high = lesson["ax"].get_ylim()
+    assert (low, high) == (0, 1), "probabilities are drawn from 0 to 1, and no further"
 
 
 def test_eval_answers_are_those_of_each_picture_alone(lesson):
