@@ -23,7 +23,7 @@ colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
 train_bytes, train_labels = in_memory(cifar10(train=True))  # (N, 3, 32, 32) uint8, (N,)
 test_bytes, test_labels = in_memory(cifar10(train=False))
 mean, std = (torch.tensor(value).view(3, 1, 1) for value in mean_and_std(train_bytes))
-train_images, train_labels = (train_bytes[:1500] / 255 - mean) / std, train_labels[:1500]  # Course 18 takes all
+train_images, train_labels = (train_bytes[:1000] / 255 - mean) / std, train_labels[:1000]  # Course 18 takes all
 test_images, test_labels = (test_bytes[:500] / 255 - mean) / std, test_labels[:500]
 train_images = train_images.contiguous(memory_format=torch.channels_last)  # the same numbers, faster convolutions
 print("to learn from", tuple(train_images.shape), "to test with", tuple(test_images.shape))
@@ -60,9 +60,9 @@ epoch_losses, accuracies = [], []
 for epoch in range(1, 5):
     model.train()
     batch_losses = []
-    for batch in torch.randperm(len(train_labels)).split(30):  # a new order each time, cut into 50 batches
+    for batch in torch.randperm(len(train_labels)).split(20):  # a new order each time, cut into 50 batches
         optimizer.zero_grad()
-        output = model(train_images[batch])  # (30, 3, 32, 32) -> (30, 10)
+        output = model(train_images[batch])  # (20, 3, 32, 32) -> (20, 10)
         loss = loss_fn(output, train_labels[batch])
         loss.backward()
         optimizer.step()
@@ -443,8 +443,8 @@ for name, group in zip(watched, optimizer.param_groups, strict=True):
     print(f"{name:10} {len(group['params'])} tensors, lr {group['lr']}: moved / gradient = {ratio[name]:.3f}")
 
 # %% 19. Four learning rates for ten templates
-# The linear classifier of Course 11, because it takes no time: 60 steps, each over the same 1,000 pictures.
-some_images, some_labels = train_images[:1000].flatten(1), train_labels[:1000]  # (1000, 3, 32, 32) -> (1000, 3072)
+# The linear classifier of Course 11, because it takes no time: 60 steps, each over all 1,000 pictures.
+flat_images = train_images.flatten(1)  # (1000, 3, 32, 32) -> (1000, 3072)
 curves = {}
 for lr in (0.0001, 0.003, 0.01, 0.03):
     templates = nn.Linear(3 * 32 * 32, 10)
@@ -454,7 +454,7 @@ for lr in (0.0001, 0.003, 0.01, 0.03):
     curves[lr] = []
     for _ in range(60):
         optimizer.zero_grad()
-        loss = loss_fn(templates(some_images), some_labels)
+        loss = loss_fn(templates(flat_images), train_labels)
         loss.backward()
         optimizer.step()
         curves[lr].append(loss.item())

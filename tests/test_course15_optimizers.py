@@ -245,7 +245,7 @@ def test_of_four_learning_rates_the_third_is_best_and_the_last_leaps_up(lesson):
 
 def test_the_templates_descend_as_numpy_says(lesson):
     """Softmax regression by its formulas, without autograd and without an optimizer."""
-    x, labels = lesson["some_images"].double().numpy(), lesson["some_labels"].numpy()
+    x, labels = lesson["flat_images"].double().numpy(), lesson["train_labels"].numpy()
     truth, w, b = np.eye(10)[labels], np.zeros((3072, 10)), np.zeros(10)
     for step in range(20):
         logits = x @ w + b
