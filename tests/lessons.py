@@ -8,9 +8,14 @@ import os
 import re
 import runpy
 import sys
+import textwrap
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import torch
@@ -20,8 +25,8 @@ from common.paths import REPOSITORY, home
 
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
-BESIDE = {"drawing.py", "workers.py"}  # programs that a lesson has beside its script
-WOVEN = [lesson for lesson in LESSONS if lesson[6:8] <= "17"]  # those that are notebooks, too
+BESIDE = {"drawing.py", "workers.py", "exercises.py", "solutions.py"}  # what a lesson may have beside its script
+MEASURING = {"Course19-TrainGPU": {"speed.py", "choose_by_test.py"}}  # programs that measured what the notes quote
 
 
 @dataclass
@@ -32,11 +37,59 @@ class Run:
     names: dict  # the variables that the script left behind
 
 
+@dataclass(frozen=True)
+class Page:
+    """A script, the notes that explain its cells, and the notebook that is woven from both."""
+
+    folder: str  # of the lesson
+    script: Path
+    notes: Path
+    notebook: Path
+
+    def __str__(self):
+        """Course08-Conv2d, or Course19-TrainGPU/two_ways where a page stands beside the lesson's own."""
+        return self.folder if self.is_lesson else f"{self.folder}/{self.script.stem}"
+
+    @property
+    def is_lesson(self) -> bool:
+        """Whether this is the lesson itself, and not a page beside it."""
+        return self.notes.name == "notes.md"
+
+    @property
+    def number(self) -> int:
+        """The lesson's number."""
+        return int(self.folder[6:8])
+
+    @property
+    def is_woven(self) -> bool:
+        """Whether it is a notebook as well: all pages in cells, and not the two programs of the capstone."""
+        return not (self.is_lesson and self.folder in CAPSTONE)
+
+    def read(self) -> tuple[str, str]:
+        """The text of the notes, and that of the script."""
+        return self.notes.read_text(encoding="utf-8"), self.script.read_text(encoding="utf-8")
+
+
 def script_of(lesson: str) -> Path:
     """The lesson's script: the one Python file whose cells notes.md explains."""
-    scripts = {path.name for path in (REPOSITORY / lesson).glob("*.py")} - BESIDE
+    scripts = {path.name for path in (REPOSITORY / lesson).glob("*.py")}
+    scripts -= BESIDE | MEASURING.get(lesson, set()) | {page.script.name for page in pages_beside(lesson)}
     (name,) = scripts & {"train.py", "test.py"} or scripts
     return REPOSITORY / lesson / name
+
+
+def pages_beside(lesson: str) -> list[Page]:
+    """The pages that a lesson has beside its own: every script that has notes of its own name, NAME.py and NAME.md."""
+    scripts = sorted((REPOSITORY / lesson).glob("*.py"))
+    beside = [script for script in scripts if script.with_suffix(".md").exists()]
+    return [Page(lesson, path, path.with_suffix(".md"), path.with_suffix(".ipynb")) for path in beside]
+
+
+def pages_of(lesson: str) -> list[Page]:
+    """All pages of a lesson, its own first."""
+    folder = REPOSITORY / lesson
+    own = Page(lesson, script_of(lesson), folder / "notes.md", folder / "lesson.ipynb")
+    return [own, *pages_beside(lesson)]
 
 
 def load_module(path: Path) -> ModuleType:
@@ -50,12 +103,24 @@ def load_module(path: Path) -> ModuleType:
 @functools.cache
 def run_lesson(lesson: str) -> Run:
     """Run the lesson as its notes say: a flat script as it is; the capstone with its default options."""
+    if lesson in CAPSTONE:
+        return _captured(lambda: _run_capstone(lesson))
+    return _captured(lambda: _run_flat(script_of(lesson)))
+
+
+@functools.cache
+def run_page(page: Page) -> Run:
+    """Run a page's script."""
+    return run_lesson(page.folder) if page.is_lesson else _captured(lambda: _run_flat(page.script))
+
+
+def _captured(run: Callable[[], dict]) -> Run:
     printed = io.StringIO()
     before = Path.cwd(), sys.argv, torch.random.get_rng_state()
     os.chdir(home())
     try:
         with contextlib.redirect_stdout(printed):
-            names = _run_capstone(lesson) if lesson in CAPSTONE else _run_flat(lesson)
+            names = run()
     finally:
         os.chdir(before[0])
         sys.argv = before[1]
@@ -65,8 +130,7 @@ def run_lesson(lesson: str) -> Run:
     return Run(text, names)
 
 
-def _run_flat(lesson: str) -> dict:
-    script = script_of(lesson)
+def _run_flat(script: Path) -> dict:
     sys.argv = [str(script)]
     names = runpy.run_path(str(script), run_name="__main__")
     if (drawing := script.with_name("drawing.py")).exists():  # the pictures whose drawing is no part of the lesson
@@ -109,12 +173,74 @@ def drawn_figure(lesson: str, name: str) -> Path:
     return found[0]
 
 
-# ---- Notes against runs ----------------------------------------------------------------------------------------------
+PAGES = [page for lesson in LESSONS for page in pages_of(lesson)]
+WOVEN = [page for page in PAGES if page.is_woven]
+
+
+# ---- The parts of notes and scripts ----------------------------------------------------------------------------------
+
+FENCED = re.compile(r"^( *)(```+)[^\n]*\n(?:.*?\n)?\1\2[ \t]*$", re.MULTILINE | re.DOTALL)
+CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+HEADING = re.compile(r"^(#{1,6}) +(.+?) *$", re.MULTILINE)
+SECOND_READING_HEADING = "# Second reading"
+SECOND_READING_LINE = re.compile(r"^# -+ Second reading -*$\n?", re.MULTILINE)
+
+
+def without_code(markdown: str) -> str:
+    """The text without fenced blocks and code spans."""
+    return CODE_SPAN.sub("", FENCED.sub("", markdown))
+
+
+def split_at_headings(markdown: str, levels: tuple[int, ...] = (1, 2)) -> list[str]:
+    """The text cut above each heading of these levels: "# Title …", "## 1. …". Lines of code are no headings."""
+    fenced = [match.span() for match in FENCED.finditer(markdown)]
+    cuts = [
+        match.start()
+        for match in HEADING.finditer(markdown)
+        if len(match[1]) in levels and not any(start < match.start() < end for start, end in fenced)
+    ]
+    parts = [markdown[start:end] for start, end in zip([0, *cuts], [*cuts, len(markdown)], strict=True)]
+    return [part for part in parts if part.strip()]
+
+
+def split_notes(markdown: str) -> tuple[str, str]:
+    """The core of the notes, and the second reading: all from the heading on."""
+    parts = split_at_headings(markdown, levels=(1,))
+    count = next((n for n, part in enumerate(parts) if _title(part) == SECOND_READING_HEADING), len(parts))
+    return "".join(parts[:count]), "".join(parts[count:])
+
+
+def split_script(script: str) -> tuple[str, str]:
+    """The core of a script, and the second reading: all from the line on."""
+    line = SECOND_READING_LINE.search(script)
+    return (script[: line.start()], script[line.start() :]) if line else (script, "")
+
+
+def unnumbered(markdown: str) -> dict[str, str]:
+    """The sections without a number: title -> text."""
+    parts = {_title(part).removeprefix("## "): part for part in split_at_headings(markdown)}
+    return {title: part for title, part in parts.items() if not re.match(r"#|\d+\. ", title)}
+
+
+def _title(part: str) -> str:
+    return part.split("\n", 1)[0].rstrip()
+
+
+def words(text: str) -> int:
+    """As `wc -w` counts them."""
+    return len(text.split())
+
+
+def size(page: Page) -> tuple[int, int, int, int]:
+    """Words of the notes and cells of the script in the core, and words and cells in the second reading."""
+    markdown, script = page.read()
+    parts = zip(split_notes(markdown), split_script(script), strict=True)
+    return tuple(number for text, code in parts for number in (words(text), len(cells(code))))
 
 
 def sections(markdown: str) -> list[str]:
     """The numbered section titles: "## 3. Predict, then look" -> "3. Predict, then look"."""
-    return re.findall(r"^## (\d+\. .+?)\s*$", _without_blocks(markdown), re.MULTILINE)
+    return re.findall(r"^## (\d+\. .+?)\s*$", FENCED.sub("", markdown), re.MULTILINE)
 
 
 def cells(script: str) -> list[str]:
@@ -124,21 +250,60 @@ def cells(script: str) -> list[str]:
 
 def blocks(markdown: str, language: str) -> list[tuple[str, str]]:
     """All fenced blocks of a language, as (the rest of the opening line, text)."""
-    return [
-        (info.strip(), text)
-        for name, info, text in re.findall(r"^```(\w+)([^\n]*)\n(.*?)^```\s*$", markdown, re.MULTILINE | re.DOTALL)
-        if name == language
-    ]
+    found = re.findall(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```\s*$", markdown, re.MULTILINE | re.DOTALL)
+    return [(info.strip(), textwrap.dedent(text)) for _, name, info, text in found if name == language]
 
 
-def _without_blocks(markdown: str) -> str:
-    return re.sub(r"^```.*?^```\s*$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+# ---- Links -----------------------------------------------------------------------------------------------------------
 
 
 def links(markdown: str) -> list[str]:
-    """The targets of all links and pictures that stay inside the repository."""
-    targets = re.findall(r"\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"", _without_blocks(markdown))
-    return [a or b for a, b in targets if not re.match(r"[a-z]+:", a or b)]
+    """The targets of all links and pictures that stay inside the repository. What stands in code is no link."""
+    pattern = r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)|<(?:img|a)\b[^>]+(?:src|href)=\"([^\"]+)\""
+    targets = [a or b for a, b in re.findall(pattern, without_code(markdown))]
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+
+def shown_figures(lesson: str) -> list[str]:
+    """The pictures of its own that a lesson shows, on any of its pages: "figures/curves.png"."""
+    targets = [target for page in pages_of(lesson) for target in links(page.notes.read_text(encoding="utf-8"))]
+    return sorted({target for target in targets if target.startswith("figures/")})
+
+
+def anchors(markdown: str) -> set[str]:
+    """The fragments that lead to a place in this page, by GitHub's rules."""
+    text = FENCED.sub("", markdown)
+    found, count = set(re.findall(r"<\w+[^>]*\b(?:id|name)=\"([^\"]+)\"", text)), Counter()
+    for _, heading in HEADING.findall(text):
+        slug = _slug(heading)
+        found.add(f"{slug}-{count[slug]}" if count[slug] else slug)
+        count[slug] += 1
+    return found
+
+
+def _slug(heading: str) -> str:
+    """ "## 3. `x` and y_1, or z?" -> "3-x-and-y_1-or-z": letters, digits, - and _ stay, and each space becomes a -."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+    kept = (c for c in text if c in " -_" or unicodedata.category(c)[0] in "LM" or unicodedata.category(c) == "Nd")
+    return "".join(kept).strip().replace(" ", "-")
+
+
+def dead_links(markdown: str, folder: Path) -> list[str]:
+    """Relative links that lead nowhere: the file is not there, or the heading that the fragment names is not."""
+
+    def leads_somewhere(target: str) -> bool:
+        name, _, fragment = unquote(target).partition("#")
+        if not name:
+            return fragment in anchors(markdown)
+        file = folder / name
+        if not fragment or file.suffix != ".md" or not file.exists():
+            return file.exists()
+        return fragment in anchors(file.read_text(encoding="utf-8"))
+
+    return [target for target in links(markdown) if not leads_somewhere(target)]
+
+
+# ---- Notes against runs ----------------------------------------------------------------------------------------------
 
 
 def is_printed(block: str, printed: str, same=str.__eq__) -> bool:

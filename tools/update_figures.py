@@ -15,14 +15,15 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 with tempfile.TemporaryDirectory() as home:
     os.environ["COURSE_HOME"] = os.environ["TORCH_HOME"] = home
     os.environ["MPLBACKEND"] = "Agg"
-    from lessons import LESSONS, drawn_figure, links, run_lesson
+    from lessons import LESSONS, drawn_figure, pages_of, run_page, shown_figures
 
     for lesson in sys.argv[1:] or LESSONS:
-        run_lesson(lesson)
+        for page in pages_of(lesson):
+            run_page(page)
+        drawn = {target: drawn_figure(lesson, Path(target).name) for target in shown_figures(lesson)}
         folder = REPOSITORY / lesson / "figures"
         shutil.rmtree(folder, ignore_errors=True)
-        for target in links((REPOSITORY / lesson / "notes.md").read_text(encoding="utf-8")):
-            if target.startswith("figures/"):
-                folder.mkdir(exist_ok=True)
-                shutil.copy(drawn_figure(lesson, Path(target).name), folder)
-                print(f"{lesson}/{target}")
+        for target, picture in drawn.items():  # found first, so that a missing one leaves the folder as it was
+            folder.mkdir(exist_ok=True)
+            shutil.copy(picture, folder)
+            print(f"{lesson}/{target}")
