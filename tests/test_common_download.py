@@ -4,10 +4,10 @@ import dataclasses
 import errno
 import hashlib
 import io
+import multiprocessing
 import os
 import random
 import re
-import subprocess
 import sys
 import tarfile
 import threading
@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from common import download as dl
 from common.paths import data_dir
@@ -412,25 +413,30 @@ def test_download_says_after_ctrl_c_how_much_it_keeps(offer, server, monkeypatch
 def test_download_leaves_the_field_to_a_process_that_is_at_it(offer, server, capsys):
     archive, _ = offer("good")
     lock = archive.with_name(f"{archive.name}.lock")
-    with dl._only_one_process(lock):
+    with FileLock(lock):
         assert run() == 2
     assert str(lock) in capsys.readouterr().err
     assert server.asked() == []
     assert run() == 0
 
 
+def hold(lock, is_held):
+    with FileLock(lock):
+        is_held.set()
+        time.sleep(60)
+
+
 def test_download_is_not_blocked_by_a_process_that_was_killed(offer):
     archive, _ = offer("good")
-    script = (
-        "import pathlib, sys, time; from common import download\n"
-        "with download._only_one_process(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", script, str(archive.with_name(f"{archive.name}.lock"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "held\n"
-            assert run() == 2
-        finally:
-            process.kill()
+    processes = multiprocessing.get_context("spawn")
+    is_held = processes.Event()
+    process = processes.Process(target=hold, args=(archive.with_name(f"{archive.name}.lock"), is_held))
+    process.start()
+    try:
+        assert is_held.wait(60)
+        assert run() == 2
+    finally:
+        process.kill()
+        process.join()
     assert run() == 0
     assert_complete()
