@@ -350,6 +350,18 @@ def test_a_file_of_no_known_kind_is_caught():
     assert unknown_files(names - {"pool.py"}, "Course19-TrainGPU", set()) == set()
 
 
+def test_a_page_beside_a_lesson_is_found_by_its_script_and_its_notes_of_the_same_name(tmp_path, monkeypatch):
+    folder = tmp_path / "Course19-TrainGPU"
+    folder.mkdir()
+    for name in ("train.py", "notes.md", "speed.py", "two_ways.py", "two_ways.md", "one_picture.py", "other.md"):
+        (folder / name).touch()
+    monkeypatch.setattr("lessons.REPOSITORY", tmp_path)
+    own, beside = pages_of("Course19-TrainGPU")
+    assert (str(own), own.script.name, own.is_woven) == ("Course19-TrainGPU", "train.py", False)
+    assert (str(beside), beside.is_woven) == ("Course19-TrainGPU/two_ways", True)
+    assert beside.notebook == folder / "two_ways.ipynb"
+
+
 def test_a_pin_outside_its_range_and_a_range_without_a_pin_are_caught():
     pinned = ["torch==2.15.0", "tqdm==4.70.1"]
     assert misfits(pinned, ["torch>=2.10", "tqdm>=4.66,<5"]) == []
