@@ -258,11 +258,15 @@ NOTES = r"""
     <details>
     <summary>Look</summary>
 
+    ![Drawn by another program, too](figures/beside.png)
+
     ```text
     about hidden
     ```
 
     ![A line](figures/line.png)
+
+    It rises.
 
     </details>
 
@@ -334,20 +338,22 @@ def test_what_the_notes_fold_is_folded_and_nothing_else(notebook):
 
 
 def test_prose_after_a_folded_output_stays_folded_and_no_fold_is_empty(notebook):
-    (cell,) = (cell for cell in notebook.cells if "<details>" in cell.source)
+    cell, other = (cell for cell in notebook.cells if "<details>" in cell.source)
     formula = "$$\n\\frac{42}{2} = 21\n$$"
     fold = f"<details>\n<summary>The half</summary>\n\n{formula}\n\n</details>"
     assert cell.source == f"{fold}\n\nThis is for all to see."
+    picture = "![Drawn by another program, too](figures/beside.png)"
+    assert other.source == f"<details>\n<summary>Look</summary>\n\n{picture}\n\nIt rises.\n\n</details>"
 
 
 def test_an_open_output_is_not_cut_out_where_that_would_show_a_folded_one(notebook):
-    first, second = (cell for cell in notebook.cells if cell.id.startswith("section-3"))
+    first, second, _ = (cell for cell in notebook.cells if cell.id.startswith("section-3"))
     assert first.source.endswith("```text\nabout open\n```") and second.metadata.jupyter.outputs_hidden
 
 
 def test_a_picture_that_no_cell_draws_stays_a_picture_of_the_notes(notebook):
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert re.findall(r"!\[.*\)", prose) == ["![Drawn by another program](figures/elsewhere.png)"]
+    assert re.findall(r"!\[.*\((.*)\)", prose) == ["figures/elsewhere.png", "figures/beside.png"]
     (image,) = (image for cell in code_cells(notebook) for image in weaving.Code("", cell.outputs).images)
     assert image.metadata == {"image/png": {"alt": "A line"}}
 

@@ -15,6 +15,7 @@ import base64
 import io
 import os
 import re
+import shutil
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -201,12 +202,18 @@ def arrange(section: str, code: list[Code]) -> list[str | Shown]:
                 if any(shows(code[:n], block) and not shows(code[n:], block) for block in later):
                     shown = []
             inside += text[start : group[0].start()]
-            inside += "\n".join(block[0] for block in group if block not in shown)  # from elsewhere, or seen above
+            others = "\n".join(block[0] for block in group if block not in shown)  # from elsewhere, or seen above
             start = group[-1].end()
+            if shown and summary:  # drawn elsewhere, to be looked at beside what the cell prints
+                before, after = inside, others
+            else:
+                before, after = inside + others, ""
             if shown:
                 n = enough(code, shown)
-                arranged += [prose + folded(inside, summary), Shown(code[:n], bool(summary))]
-                prose, inside, code = "", "", code[n:]
+                arranged += [prose + folded(before, summary), Shown(code[:n], bool(summary))]
+                prose, inside, code = "", after, code[n:]
+            else:
+                inside = before
         prose += folded(inside + text[start:], summary)
     shown = [item for item in arranged if isinstance(item, Shown)]
     if shown:
@@ -269,6 +276,9 @@ def build(page: Page, cells: dict[int, list[Code]]) -> nbformat.NotebookNode:
 
 def run(page: Page, cells: dict[int, list[Code]], backend: str) -> None:
     """Run the pieces of all cells one after the other in a fresh kernel, and keep what comes out."""
+    for kind in ("logs", "checkpoints", "outputs"):  # as if the page had never been run
+        if home() != REPOSITORY:
+            shutil.rmtree(home() / kind / page.folder, ignore_errors=True)
     numbers, pieces = zip(*((number, piece) for number, pieces in cells.items() for piece in pieces), strict=True)
     notebook = new_notebook(metadata=METADATA, cells=[new_code_cell(piece.source) for piece in pieces])
     place = {"metadata": {"path": page.script.parent}}  # where Jupyter, VS Code and nbval start it, too
