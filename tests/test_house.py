@@ -198,6 +198,9 @@ def problems_with_form(source):
     _, *later = re.split(r"^# %% (?!1\. )", source, flags=re.MULTILINE)
     if any(isinstance(node, IMPORTS) for cell in later for node in ast.walk(ast.parse(f"# %% {cell}"))):
         wrong.append("an import below cell 1")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    if any("tqdm" in names_of(call.func) and "disable" not in {word.arg for word in call.keywords} for call in calls):
+        wrong.append("tqdm without disable=None draws its bar into files and notebooks")
     used = set().union(*(names_of(node) for node in ast.walk(ast.parse(source))))
     return wrong + sorted(used & {"argparse", "sys.path", "def main"})
 
@@ -303,6 +306,8 @@ subprocess.run(["true"])
         ("images = ", "def f():\n    from json import load\n\n\nimages = ", "an import below cell 1"),
         ("images = ", "def main():\n    pass\n\n\nimages = ", "def main"),
         ("import torch", "import argparse", "argparse"),
+        ("images = ", "tqdm([], disable=None)\nimages = ", None),
+        ("images = ", "tqdm([])\nimages = ", "tqdm without disable=None draws its bar into files and notebooks"),
         ("images = ", "sys.path.append('..')\nimages = ", "sys.path"),
     ],
 )
