@@ -191,10 +191,13 @@ def problems_with_folds(markdown):
         shown = re.match(r"<details>\s*<summary>([^\n]*)</summary>(.*)</details>", fold, re.DOTALL)
         if not shown or not shown[2].strip():
             wrong.append(f"no summary, or empty: {fold}")
-        elif not re.match(r"\s*\n *\n", shown[2]) and re.search(r"[`$*]|\]\(", shown[2]):
-            wrong.append(f"needs an empty line below <summary>, or the markdown is shown as it is typed: {fold}")
-        elif re.match(r"\s*\n *\n", shown[2]) and not re.search(r"\n *\n *$", shown[2]):
+        elif not re.match(r"\s*\n *\n", shown[2]):
+            if re.search(r"[`$]|\]\(|\*\S", re.sub(r"<code>.*?</code>", "", shown[2], flags=re.DOTALL)):
+                wrong.append(f"no empty line below <summary>, so write <code>, or the page shows what is typed: {fold}")
+        elif not re.search(r"\n *\n *$", shown[2]):
             wrong.append(f"needs an empty line above </details>: {fold}")
+        elif re.fullmatch(r"\s*\d+[.)]\s*", shown[2]):
+            wrong.append(f"a number and a dot alone begin a list: {fold}")
     return wrong
 
 
@@ -430,6 +433,8 @@ def test_a_fold_that_is_empty_or_shows_its_markdown_as_typed_is_caught():
     for marked in ("`relu`", "$x$", "*so*", "[a](b.md)"):
         assert "below <summary>" in problems_with_folds(QUESTIONS.replace("Because.", marked, 1))[0]
     assert problems_with_folds("<details><summary>Answer</summary>\n\n   `relu`.\n\n   </details>") == []
+    assert problems_with_folds("<details><summary>Answer</summary><code>a * b</code> is 2 * 3.</details>") == []
+    assert "begin a list" in problems_with_folds("<details><summary>Answer</summary>\n\n200.\n\n</details>")[0]
 
 
 def test_a_formula_that_the_page_damages_is_caught():
