@@ -210,11 +210,13 @@ def foreign_imports(source):
     foreign = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            foreign += [alias.name for alias in node.names if alias.name.split(".")[0] in OWN_PACKAGES]
+            own = [alias.name for alias in node.names if alias.name.split(".")[0] in OWN_PACKAGES]
+            foreign += [name for name in own if name not in FOR_LESSONS]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OWN_PACKAGES:
-            allowed = FOR_LESSONS.get(node.module, set())
             names = {alias.name for alias in node.names}
+            allowed = FOR_LESSONS.get(node.module, set())
             wrong = names & FOR_PROGRAMS if allowed is None else names - allowed
+            wrong = {name for name in wrong if f"{node.module}.{name}" not in FOR_LESSONS}
             foreign += [f"{node.module}.{name}" for name in sorted(wrong)]
     return foreign
 
@@ -320,6 +322,8 @@ def test_a_script_that_is_not_flat_is_caught(old, new, problem):
     [
         ("from common import UserError", []),
         ("from common.checkpoint import load_trained", []),
+        ("from common import checkpoint", []),
+        ("import common.checkpoint", []),
         ("from common.data import MemoryLoader, cifar10", ["common.data.MemoryLoader"]),
         ("from common.data import to_uint8", ["common.data.to_uint8"]),
         ("from common.paths import replacing", ["common.paths.replacing"]),
