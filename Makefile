@@ -4,6 +4,16 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 JUPYTER := jupyterlab==4.6.6
 INSTALLED := .venv/installed
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)# JupyterLab refuses to run as root without it: containers do
+
+# `make train PYTHON=python3.12`: an environment that a different version of Python made is made again.
+ifneq ($(origin PYTHON),file)
+VERSION := -c 'import sys; print(*sys.version_info[:2])'
+ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(shell $(RUN) $(VERSION) 2>&1))
+OTHER := yes
+.PHONY: .venv/installed
+endif
+endif
 
 .PHONY: help train test trials tensorboard jupyter notebooks figures lint clean
 .DEFAULT_GOAL := help
@@ -25,7 +35,7 @@ tensorboard: $(INSTALLED) ## look at the logs in a browser
 
 jupyter: $(INSTALLED)     ## open the lessons as notebooks in JupyterLab, which is installed the first time
 	$(RUN) -c 'import jupyterlab' 2>/dev/null || $(RUN) -m pip install --disable-pip-version-check $(JUPYTER)
-	$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/Course00-Tensors/lesson.ipynb
+	$(RUN) -m jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/Course00-Tensors/lesson.ipynb
 
 notebooks: $(INSTALLED)   ## weave the notebooks again, from the scripts and the notes
 	$(RUN) tools/weave_notebooks.py
@@ -43,6 +53,6 @@ clean:           ## remove the environment; data, logs and checkpoints stay
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@rm -f $(INSTALLED)
-	test -x $(RUN) || $(PYTHON) -m venv --clear .venv
+	{ test -x $(RUN) && test -z "$(OTHER)"; } || $(PYTHON) -m venv --clear .venv
 	$(RUN) -m pip install --disable-pip-version-check --requirement requirements.txt
 	@touch $(INSTALLED)
