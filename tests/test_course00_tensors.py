@@ -17,7 +17,7 @@ def shape_of(nested):
 
 
 def broadcast(one, other):
-    """The rule of section 8, in plain Python: the common shape, or None where the two do not fit."""
+    """The rule of section 6, in plain Python: the common shape, or None where the two do not fit."""
     pairs = itertools.zip_longest(reversed(one), reversed(other), fillvalue=1)
     lengths = [max(a, b) if a == b or 1 in (a, b) else None for a, b in pairs]
     return None if None in lengths else tuple(reversed(lengths))
@@ -34,15 +34,22 @@ def test_rank_and_shape_count_the_brackets(lesson):
     assert lesson["row_in_a_box"].shape == (1, 3)
 
 
+def test_whole_numbers_become_decimals_when_they_are_divided(lesson):
+    assert lesson["whole"].dtype == torch.int64 and (lesson["whole"] / 2).dtype == torch.float32
+    assert (lesson["whole"] / 2).tolist() == [n / 2 for n in (1, 2, 3)]
+
+
 def test_from_numpy_shares_and_tensor_copies(lesson):
-    assert lesson["array"][0] == 100
+    assert lesson["array"].tolist() == [100, 2, 3]
     assert lesson["shared"].tolist() == [100, 2, 3]
     assert lesson["copied"].tolist() == [1, 2, 3]
 
 
-def test_a_byte_starts_again_at_zero():
-    printed = run_lesson("Course00-Tensors").printed
-    assert f"250 + 10 in uint8:   {(250 + 10) % 256}\n" in printed
+def test_a_byte_starts_again_at_zero_and_a_float_does_not(lesson, printed):
+    assert f"250 + 10 as uint8:   {(250 + 10) % 256}\n" in printed
+    assert f"250 + 10 as float32: {250.0 + 10}\n" in printed
+    in_bytes, in_floats = lesson["bright"] + 10, lesson["bright"].float() + 10
+    assert in_bytes.dtype == torch.uint8 and in_floats.dtype == torch.float32, "both sums are PyTorch's, not Python's"
 
 
 def test_the_table_tells_row_and_column_of_each_number(lesson):
@@ -51,14 +58,15 @@ def test_the_table_tells_row_and_column_of_each_number(lesson):
     assert "table[table > 12] tensor([13, 20, 21, 22, 23])" in run_lesson("Course00-Tensors").printed
 
 
-def test_a_write_through_a_window_changes_the_original_and_no_clone(lesson):
-    assert lesson["grid"][0].tolist() == [0, 1, 2, 99]
-    assert lesson["grid"].untyped_storage().data_ptr() == lesson["top"].untyped_storage().data_ptr()
+def test_a_write_through_a_view_changes_the_original_and_no_clone(lesson):
+    assert lesson["copy"][0].tolist() == [0, 1, 2, 99]
+    assert lesson["copy"].untyped_storage().data_ptr() == lesson["top"].untyped_storage().data_ptr()
     assert lesson["table"][0].tolist() == [0, 1, 2, 3]
 
 
 def test_reshape_keeps_the_order_of_reading_and_permute_moves_each_number_with_its_axes(lesson):
     rows = lesson["rows"].tolist()
+    assert lesson["view"].tolist() == rows
     assert [number for row in rows for number in row] == list(range(6))
     assert lesson["turned"].tolist() == [[rows[i][j] for i in range(2)] for j in range(3)]
     assert lesson["turned"].tolist() != lesson["rows"].reshape(3, -1).tolist()
@@ -74,15 +82,18 @@ def test_the_strides_find_each_number_in_the_line_in_memory(lesson):
     assert view.data_ptr() == lesson["six"].data_ptr()
 
 
-def test_broadcast_shapes_follow_the_rule_of_the_notes(lesson):
-    printed = run_lesson("Course00-Tensors").printed
+def test_broadcast_shapes_follow_the_rule_of_the_notes(lesson, printed):
     cases = [line for line in printed.splitlines() if " with (" in line and "->" in line]
-    assert len(cases) == 5
+    assert len(cases) == 4
     for case in cases:
         one, rest = case.split(" with ")
         other, result = rest.split(" -> ")
         numbers = [tuple(int(n) for n in text.strip(" ()").split(",") if n) for text in (one, other, result)]
         assert broadcast(*numbers[:2]) == numbers[2], case
+    per_colour = lesson["per_colour"]
+    assert broadcast(lesson["batch"].shape, per_colour.shape) == lesson["batch"].shape
+    assert broadcast((3, 1), (4,)) == (3, 4) == lesson["table"].shape
+    assert broadcast((3, 4), (3, 1)) == (3, 4) and "with unsqueeze(1): (3, 4)\n" in printed
     assert broadcast((3, 4), (3,)) is None and "must match the size of tensor b (3)" in printed
 
 
@@ -103,10 +114,15 @@ def test_the_mean_is_one_number_a_colour_over_all_pictures_and_pixels(lesson):
 
 def test_the_pictures_of_the_figure_are_what_their_titles_say(lesson):
     image, panels = lesson["image"].numpy(), lesson["panels"]
-    assert np.array_equal(panels[".flip(2)"].numpy(), image[:, :, ::-1])
-    assert np.array_equal(panels[".permute(0, 2, 1)"].numpy(), np.swapaxes(image, 1, 2))
-    assert np.array_equal(panels["255 - picture"].numpy().astype(int), 255 - image.astype(int))
-    wrong = panels[".reshape(32, 32, 3)"]
+    assert np.array_equal(panels["image"].numpy(), image)
+    assert np.array_equal(panels["image[:, 4:28, 4:28]"].numpy(), [plane[4:28, 4:28] for plane in image])
+    assert np.array_equal(panels["image[:, ::4, ::4]"].numpy(), [plane[::4, ::4] for plane in image])
+    assert np.array_equal(panels["image.flip(2)"].numpy(), image[:, :, ::-1])
+    assert np.array_equal(panels["image.permute(0, 2, 1)"].numpy(), np.swapaxes(image, 1, 2))
+    assert np.array_equal(panels["255 - image"].numpy().astype(int), 255 - image.astype(int))
+    assert np.array_equal(panels["image + 100"].numpy().astype(int), (image.astype(int) + 100) % 256)
+    assert (image.astype(int) + 100).max() > 255, "some bytes start again at 0, as the notes say"
+    wrong = panels["image.reshape(32, 32, 3)"]
     assert wrong.shape == image.shape and not np.array_equal(wrong.numpy(), image)
 
 
@@ -124,13 +140,26 @@ def test_the_gradient_of_a_weighted_sum_is_the_inputs(lesson):
     assert torch.equal(lesson["weights"].grad, lesson["inputs"])
 
 
-def test_gradients_add_up_until_they_are_forgotten():
-    lines = run_lesson("Course00-Tensors").printed.splitlines()
-    without = [float(line.split()[-1]) for line in lines if line.startswith("x.grad without")]
-    with_none = [float(line.split()[-1]) for line in lines if line.startswith("x.grad with x")]
+def test_gradients_add_up_until_they_are_cleared(lesson):
     slope = 2 * 3.0 + 2
-    assert without == [slope, 2 * slope, 3 * slope]
-    assert with_none == [slope] * 3
+    assert lesson["never_cleared"] == [slope, 2 * slope, 3 * slope]
+    assert lesson["cleared_first"] == [slope] * 3
+
+
+def test_backward_on_a_result_computed_anew_adds_the_slope_at_the_same_place(printed):
+    assert f"x.grad after two backwards that worked: {2 * (2 * 3.0 + 2)}\n" in printed, "x is 3, whatever ran before"
+
+
+def test_the_graph_is_an_addition_of_a_power_and_a_product_that_end_in_the_same_leaf(lesson, printed):
+    x = torch.tensor(3.0, requires_grad=True)
+    node = lesson["f"](x).grad_fn
+    ways = [before for before, _ in node.next_functions]
+    assert [type(way).__name__ for way in (node, *ways)] == ["AddBackward0", "PowBackward0", "MulBackward0"]
+    leaves = [before.variable for way in ways for before, _ in way.next_functions if before is not None]
+    assert len(leaves) == 2 and all(leaf is x for leaf in leaves)
+    tree = printed[printed.index("AddBackward0\n   Pow") :].splitlines()[:5]
+    depths = [(len(line) - len(line.lstrip())) // 3 for line in tree]
+    assert depths == [0, 1, 2, 1, 2] and [line.strip() for line in tree].count("AccumulateGrad") == 2
 
 
 def test_what_is_detached_counts_as_a_plain_number():
@@ -148,15 +177,15 @@ def test_ten_steps_arrive_creep_or_climb_as_the_formula_says():
         x = 3.0
         for _ in range(10):
             x -= step_size * (2 * x + 2)
-        assert f"step size {step_size:4}: from x = 3.0 to x = {x:.1f} in ten steps" in printed
+        assert f"step size {step_size:4}: x arrives at {x:4.1f}\n" in printed
     assert abs(x + 1) > 4, "the last step size climbs"
 
 
 def test_row_against_column_compares_everything_with_everything(lesson):
-    answers, targets = lesson["answer"].flatten().tolist(), lesson["target"].tolist()
+    answers, targets = lesson["answers"].flatten().tolist(), lesson["targets"].tolist()
     assert lesson["difference"].tolist() == [[a - t for t in targets] for a in answers]
     assert answers == targets and (lesson["difference"] ** 2).mean() > 1
-    assert torch.equal(lesson["in_line"], lesson["target"])
+    assert torch.equal(lesson["in_line"], lesson["targets"])
 
 
 def test_no_single_step_along_the_line_reads_the_turned_table(lesson):
@@ -187,4 +216,4 @@ def test_data_gives_a_wrong_slope_and_no_error(lesson):
     h = 1e-4
     right = (math.exp(h) - math.exp(-h)) / (2 * h)
     assert right == pytest.approx(1)
-    assert lesson["x"].grad.item() == pytest.approx(5 * right), "wrong by the factor that was slipped in"
+    assert lesson["z"].grad.item() == pytest.approx(5 * right), "wrong by the factor that was slipped in"
