@@ -174,7 +174,7 @@ print("made on:", here.device)
 print("the same numbers there:", torch.equal(there.cpu(), here))
 
 # %% 13. Explore: dir, help and the question mark
-print("names in torch:", len(dir(torch)))
+print("drawers of torch:", len(dir(torch)))
 print("begin with arg:", [name for name in dir(torch.Tensor) if name.startswith("arg")])
 print("hold squeeze:  ", [name for name in dir(torch.Tensor) if "squeeze" in name])
 print(torch.numel.__doc__)  # the text of help(torch.numel), which would wait for a key here
