@@ -6,9 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset, Subset, random_split
 
 from common.paths import home
+
+
+class Stream(IterableDataset):
+    """Three samples, one after the other. (Here, and not in a test, because loading processes look for it by name.)"""
+
+    def __iter__(self):
+        yield from range(3)
 
 
 def pixels(image):
@@ -77,11 +86,13 @@ def test_the_two_other_layouts_hold_the_same_pictures_byte_by_byte(lesson):
         assert sorted(fingerprint(path) for path in dataset.paths) == originals
 
 
-@pytest.mark.parametrize("name", ["from_text", "from_name"])
+@pytest.mark.parametrize("name", ["from_text", "from_name", "from_csv"])
 def test_each_picture_keeps_the_label_of_the_folder_that_it_came_from(lesson, name):
     folder_by_picture = {fingerprint(path): path.parent.name for path in lesson["root"].glob("*/*")}
     dataset = lesson[name]
-    for i, path in enumerate(dataset.paths):
+    paths = dataset.paths if name != "from_csv" else [dataset.picture_folder / row["file"] for row in dataset.rows]
+    assert len(dataset) == len(paths) == 120
+    for i, path in enumerate(paths):
         assert dataset[i][1] == folder_by_picture[fingerprint(path)], path.name
 
 
@@ -96,6 +107,46 @@ def test_a_text_label_is_found_by_name_though_another_file_comes_first(lesson, t
     assert [label for _, label in dataset] == ["bees", "ants"]
 
 
+def test_a_table_is_read_by_its_column_names_in_whatever_order(lesson, tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "wasp, young.png")
+    (tmp_path / "labels.csv").write_text('year,label,file\n2024,wasps,"wasp, young.png"\n')
+    image, label = lesson["CsvLabels"](tmp_path / "labels.csv", tmp_path)[0]
+    assert image.size == (4, 3) and label == "wasps", "a comma inside quotes is part of the name"
+
+
+def test_a_tensor_data_set_pairs_what_stands_at_the_same_place(lesson):
+    images, targets, pairs = lesson["images"], lesson["targets"], lesson["pairs"]
+    assert len(pairs) == len(images) == len(targets) == 120
+    assert targets.tolist() == lesson["image_folder"].targets
+    for i in (0, 59, 60, 119):
+        assert torch.equal(pairs[i][0], images[i]) and pairs[i][1] == targets[i]
+        middle = Image.open(lesson["image_folder"].samples[i][0]).convert("RGB")
+        colour = pixels(middle).reshape(-1, 3).mean(0)
+        assert np.abs(images[i].float().mean(dim=(1, 2)).numpy() - colour).max() < 40, "about the picture's own colours"
+
+
+def test_an_iterable_data_set_hands_out_the_rows_in_order_and_has_no_index_and_no_length(lesson):
+    lines = lesson["lines"]
+    rows = [(row["file"], row["label"]) for row in lesson["from_csv"].rows]
+    assert list(lines) == list(lines) == rows, "a second loop begins anew"
+    with pytest.raises(NotImplementedError):
+        lines[0]
+    with pytest.raises(TypeError):
+        len(lines)
+
+
+def test_each_loading_process_hands_out_the_whole_of_an_iterable_data_set():
+    loaded = list(DataLoader(Stream(), batch_size=None, num_workers=2))
+    assert sorted(loaded) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_loader_fetches_a_batch_with_one_call_of_getitems(lesson, printed, capsys):
+    assert "a batch of four\n   many: [0, 1, 2, 3]\n   [0, 1, 2, 3] [0, 1, 4, 9]\n" in printed
+    numbers, squares = zip(*Subset(lesson["squares"], [9, 4]).__getitems__([1, 0]), strict=True)
+    assert capsys.readouterr().out == "   many: [4, 9]\n", "a subset hands the request on"
+    assert [int(n) for n in numbers] == [4, 9] and [int(n) for n in squares] == [16, 81]
+
+
 def test_image_folder_numbers_the_classes_by_name_and_leaves_the_gif_out(lesson):
     folder = lesson["image_folder"]
     assert folder.class_to_idx == {"ants": 0, "bees": 1}
@@ -106,10 +157,11 @@ def test_image_folder_numbers_the_classes_by_name_and_leaves_the_gif_out(lesson)
 
 
 def test_a_subset_is_the_named_samples_in_the_named_order(lesson):
-    few, insects = lesson["few"], lesson["insects"]
+    few, folder = lesson["few"], lesson["image_folder"]
     for i, index in enumerate([0, len(lesson["ants"]), 1]):
-        assert few[i][1] == insects[index][1]
-        assert np.array_equal(pixels(few[i][0]), pixels(insects[index][0]))
+        path, label = folder.samples[index]
+        assert few[i][1] == label
+        assert np.array_equal(pixels(few[i][0]), pixels(Image.open(path)))
 
 
 def test_the_parts_share_no_sample_lose_none_and_are_shuffled(lesson):
@@ -118,6 +170,14 @@ def test_the_parts_share_no_sample_lose_none_and_are_shuffled(lesson):
     assert (len(train), len(val)) == (count * 8 // 10, count * 2 // 10)
     assert list(train) != sorted(train)
     assert {lesson["image_folder"].targets[i] for i in val} == {0, 1}
+
+
+def test_counts_split_as_well_as_shares_if_they_add_up(lesson):
+    folder, seed = lesson["image_folder"], lambda: torch.Generator().manual_seed(1)
+    train, val = random_split(folder, [96, 24], generator=seed())
+    assert train.indices == lesson["train_part"].indices and val.indices == lesson["val_part"].indices
+    with pytest.raises(ValueError, match="does not equal the length"):
+        random_split(folder, [96, 25], generator=seed())
 
 
 def test_the_seed_decides_the_parts(lesson):
@@ -134,11 +194,27 @@ def test_labels_dealt_out_by_place_are_as_good_as_a_tossed_coin(lesson):
     assert Counter(by_place) == Counter(truth), "the counts show nothing"
 
 
+def test_a_loop_does_not_find_half_a_picture_and_load_does(lesson, printed):
+    broken = lesson["broken"]
+    whole = {path.name: path.stat().st_size for path in lesson["bees"].paths}
+    halves = [path for path in broken.paths if path.stat().st_size < whole[path.name]]
+    assert len(broken) == 3 and [path.name for path in halves] == ["bee_001.jpg"]
+    assert [label for _, label in broken] == ["bees"] * 3, "a loop that never needs the pixels finds nothing"
+    for path in broken.paths:
+        if path in halves:
+            with pytest.raises(OSError, match="truncated"):
+                Image.open(path).load()
+        else:
+            Image.open(path).load()
+    assert "a loop over all: [True, True, True]\nbee_001.jpg: OSError: image file is truncated\n" in printed
+
+
 def test_a_cut_without_shuffling_leaves_no_ant_in_the_last_part(lesson):
     parts = lesson["first_part"], lesson["last_part"]
     truth = [path.parent.name for path in lesson["ants"].paths + lesson["bees"].paths]
-    assert [label for part in parts for _, label in part] == truth
-    assert {label for _, label in lesson["last_part"]} == {"bees"}
+    classes = lesson["image_folder"].classes
+    assert [classes[label] for part in parts for _, label in part] == truth
+    assert {classes[label] for _, label in lesson["last_part"]} == {"bees"}
 
 
 def test_a_data_set_that_never_raises_index_error_goes_on_past_its_length(lesson):
