@@ -1,10 +1,15 @@
 """Course 02: what TensorBoard's files and its page hold, against what was logged."""
 
+import contextlib
 import io
 import json
 import math
 import re
+import socket
+import subprocess
+import sys
 import urllib.request
+import wave
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from lessons import links, load_module
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from torch.nn.functional import cross_entropy
 from torch.utils.tensorboard import SummaryWriter
 
 from common.models import LeNet
@@ -26,7 +32,7 @@ tool = load_module(REPOSITORY / "tools" / "photograph_tensorboard.py")
 @pytest.fixture(scope="module")
 def logged(lesson):
     """A function run -> everything in the run's files."""
-    keep_all = {"scalars": 0, "images": 0, "histograms": 0, "tensors": 0}
+    keep_all = {"scalars": 0, "images": 0, "histograms": 0, "tensors": 0, "audio": 0}
     return lambda run: EventAccumulator(str(home() / "logs" / LESSON / run), keep_all).Reload()
 
 
@@ -73,7 +79,7 @@ def test_the_darker_pictures_are_the_same_picture_at_later_steps(logged, ant):
 
 
 def test_the_grid_shows_all_sixteen_pictures_in_rows_of_eight_with_lines_between(lesson, logged):
-    small = lesson["small"]
+    small = lesson["squares"]
     ((_, grid),) = pictures(logged("pictures"), "grid/make_grid")
     ((_, close),) = pictures(logged("pictures"), "grid/add_images")
     assert grid.shape == (2 * (64 + 2) + 2, 8 * (64 + 2) + 2, 3)
@@ -154,10 +160,83 @@ def test_the_best_rate_in_the_table_is_the_one_that_shrinks_x_most(lesson):
 
 
 def test_the_page_names_its_runs_after_the_folders_and_a_taken_port_is_refused(lesson):
-    before_the_mistakes = {path.name for path in (home() / "logs" / LESSON).iterdir()} - {"mistakes"}
-    assert set(lesson["runs"]) == before_the_mistakes
+    assert set(lesson["runs"]) == {path.name for path in (home() / "logs" / LESSON).iterdir()}
     assert lesson["second"].returncode != 0 and f"port {lesson['port']}" in lesson["second"].stderr
     assert lesson["server"].poll() is not None, "no server is left behind"
+
+
+def test_a_port_that_nobody_named_and_that_is_taken_becomes_the_next_free_one(tmp_path):
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # another program has it: just as good
+            taken.bind(("127.0.0.1", 6006))
+            taken.listen()
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path)]
+        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            address = next(line.split()[3] for line in server.stderr if " at http" in line)
+        finally:
+            server.terminate()
+            server.communicate()
+    assert 6006 < int(address.rstrip("/").split(":")[-1]) <= 6015
+
+
+def test_the_weights_learn_and_the_forgotten_bias_keeps_its_histogram(lesson, logged):
+    events = logged("learning")
+    losses = [value for _, value in curve(events, "learning/loss")]
+    assert losses[0] == pytest.approx(math.log(10), rel=1e-4), "ten equal scores: every class at one tenth"
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0] - 0.05 and len(losses) == 31
+    weights, bias = (events.Histograms(f"learning/{name}") for name in ("weights", "bias"))
+    assert [event.step for event in weights] == [event.step for event in bias] == list(range(31))
+    assert all(event.histogram_value.min == event.histogram_value.max == 0 for event in bias)
+    widths = [event.histogram_value.sum_squares for event in weights]
+    assert widths == sorted(widths) and widths[0] == 0 and widths[-1] > 0
+    assert all(event.histogram_value.num == 10 * 3 * 8 * 8 for event in weights)
+
+
+def test_the_gradient_of_the_first_step_is_that_of_softmax_regression(lesson):
+    small, labels = lesson["small"].double(), lesson["labels"]
+    wanted = torch.full((len(small), 10), 0.1, dtype=torch.float64)  # at first every class gets one tenth
+    wanted[torch.arange(len(small)), labels] -= 1
+    weights = torch.zeros(10, small.shape[1], dtype=torch.float64, requires_grad=True)
+    cross_entropy(small @ weights.T, labels).backward()
+    assert torch.allclose(weights.grad, wanted.T @ small / len(small))
+
+
+def test_the_projector_gets_every_point_its_name_and_its_picture(lesson):
+    folder = home() / "logs" / LESSON / "projector" / "00000" / "pictures"
+    points = np.loadtxt(folder / "tensors.tsv")
+    pixels = lesson["data"].data[:400].astype(float) / 255  # (400, 32, 32, 3)
+    squares = pixels.reshape(400, 8, 4, 8, 4, 3).mean(axis=(2, 4))  # the mean of each square of 4x4 pixels
+    assert np.allclose(points, squares.transpose(0, 3, 1, 2).reshape(400, -1), atol=1e-5)
+    names = (folder / "metadata.tsv").read_text().split()
+    assert names == [lesson["data"].classes[label] for label in lesson["data"].targets[:400]]
+    sprite = np.array(Image.open(folder / "sprite.png").convert("RGB"))
+    assert sprite.shape == (20 * 32, 20 * 32, 3), "twenty rows of twenty pictures"
+    for i in (0, 21, 399):
+        row, column = divmod(i, 20)
+        shown = sprite[32 * row :, 32 * column :][:32, :32].astype(int)
+        assert np.abs(shown - lesson["data"].data[i]).max() <= 1
+
+
+def test_the_printed_shares_are_the_variances_along_the_principal_axes(lesson):
+    points = lesson["small"].double().numpy()
+    points = points - points.mean(axis=0)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    variances = np.linalg.eigvalsh(points.T @ points)[::-1]
+    assert lesson["shares"].tolist() == pytest.approx((variances / variances.sum()).tolist(), abs=1e-4)
+    assert lesson["shares"][:3].sum() > 10 * 3 / 192
+
+
+def test_a_tone_arrives_with_its_pitch_and_one_that_is_too_loud_is_cut_off(logged):
+    events, waves = logged("sound"), {}
+    for tag in ("sound/tone", "sound/too loud"):
+        (event,) = events.Audio(tag)
+        with wave.open(io.BytesIO(event.encoded_audio_string)) as sound:
+            assert (sound.getframerate(), sound.getnframes(), sound.getnchannels()) == (8000, 8000, 1)
+            waves[tag] = np.frombuffer(sound.readframes(8000), "<i2") / 32767
+    tone = waves["sound/tone"]
+    assert np.abs(np.fft.rfft(tone)).argmax() == 440, "a second long: its 440th frequency is 440 swings a second"
+    assert np.abs(waves["sound/too loud"] - np.clip(5 * tone, -1, 1)).max() < 5e-4
 
 
 def test_floats_are_taken_for_shares_of_white_and_cut_off(logged, ant):
@@ -190,7 +269,7 @@ SECOND = [(step, 3 / 2**step) for step in range(4)]
 
 
 def test_two_runs_in_one_folder_are_one_curve_that_goes_back(logged):
-    assert curve(logged("mistakes"), "mistake/two runs") == FIRST + SECOND
+    assert curve(logged("mistakes"), "twice/two runs") == FIRST + SECOND
 
 
 @pytest.mark.parametrize(("load_fast", "shown"), [("true", SECOND), ("false", FIRST + SECOND)])
@@ -201,7 +280,7 @@ def test_the_fast_reader_forgets_the_first_run_and_the_slow_one_goes_back(lesson
             pytest.skip("no fast reader on this system")
     with tool.tensorboard(home(), f"logs/{LESSON}", load_fast) as address:
         no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        question = address + "data/plugin/scalars/scalars?run=mistakes&tag=mistake%2Ftwo+runs"
+        question = address + "data/plugin/scalars/scalars?run=mistakes&tag=twice%2Ftwo+runs"
         with no_proxy.open(question) as reply:
             assert [(step, value) for _, step, value in json.load(reply)] == shown
 

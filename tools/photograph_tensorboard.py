@@ -145,9 +145,9 @@ def photograph_all(page: "Page", address: str) -> None:
     photograph(page, "scalars", 800)
     show_what_was_logged(page)
     photograph(page, "unsmoothed", 490, left=285, top=120, width=1000)
-    filter_tags(page, "tf-scalar-dashboard", "mistake")
-    chart_with_lines(page, "mistake/two runs")
-    photograph(page, "mistakes", 490, left=285, top=120, width=1000)
+    filter_tags(page, "tf-scalar-dashboard", "twice")
+    chart_with_lines(page, "twice/two runs")
+    photograph(page, "two_runs", 490, left=285, top=120, width=660)
     filter_tags(page, "tf-scalar-dashboard", "")
 
     open_tab(page, "Images")
@@ -166,23 +166,31 @@ def photograph_all(page: "Page", address: str) -> None:
     histogram.locator('[icon="fullscreen"]').click()
     histogram.locator("svg path").first.wait_for(state="attached")
     photograph(page, "histograms", 720)
-
-    open_tab(page, "Text")
-    page.locator("tf-text-dashboard").get_by_text("climbs").wait_for()
-    photograph(page, "text", 420, left=285, top=120)
-
-    open_tab(page, "HParams")
-    page.get_by_text("Trial ID").wait_for()
-    photograph(page, "hparams", 340)
+    filter_tags(page, "tf-histogram-dashboard", "learning")
+    page.locator("tf-histogram-loader svg path").nth(1).wait_for(state="attached")
+    photograph(page, "learning", 490, left=285, top=120, width=1000)
 
     open_tab(page, "Graphs")
+    page.set_viewport_size({"width": WIDTH, "height": 1800})
     for name in ("LeNet", "LeNet/Sequential[features]"):
         page.locator(f'g.node[data-name="{name}"] rect').first.dblclick()
         page.wait_for_timeout(1000)  # the box opens slowly
         page.get_by_text("Fit to screen").click()
     page.wait_for_timeout(1000)
     page.mouse.click(WIDTH - 100, HEIGHT - 100)  # beside the drawing: nothing is selected any more
-    photograph(page, "graph", HEIGHT, left=285, top=130, width=880)
+    first = page.locator('g.node[data-name="LeNet/Sequential[features]/Conv2d[0]"] rect').first
+    page.mouse.move(first.bounding_box()["x"], 250)
+    page.mouse.wheel(0, -400)  # larger, so that the shapes on the arrows can be read
+    page.wait_for_timeout(1000)
+    box = first.bounding_box()
+    left, bottom = int(box["x"]) - 50, int(box["y"] + box["height"]) + 80
+    photograph(page, "graph", bottom, left=left, top=430, width=left + 510)
+
+    page.goto(address)  # the first visit made TensorBoard look for embeddings: only now is there a tab for them
+    open_tab(page, "Projector")
+    page.wait_for_timeout(8000)  # the points fly to their places, and the scene begins to turn
+    page.mouse.click(330, HEIGHT - 20)  # a click beside them ends that
+    photograph(page, "projector", HEIGHT, width=800)
 
 
 def photograph_slow_reader(page: "Page", address: str) -> None:
@@ -191,9 +199,9 @@ def photograph_slow_reader(page: "Page", address: str) -> None:
     open_tab(page, "Scalars")
     chart_with_lines(page, "downhill/y")
     show_what_was_logged(page)
-    filter_tags(page, "tf-scalar-dashboard", "mistake")
-    chart_with_lines(page, "mistake/two runs")
-    photograph(page, "mistakes_slow_reader", 490, left=285, top=120, width=1000)
+    filter_tags(page, "tf-scalar-dashboard", "twice")
+    chart_with_lines(page, "twice/two runs")
+    photograph(page, "two_runs_slow_reader", 490, left=285, top=120, width=660)
 
 
 def main(argv: list[str] | None = None) -> int:
