@@ -17,7 +17,7 @@ from common.data import cifar10
 from common.device import pick_device
 from common.paths import output_dir
 
-torch.manual_seed(0)
+torch.manual_seed(0)  # random numbers are the same on every run
 print("Python     ", sys.version.split()[0])
 print("PyTorch    ", torch.__version__)
 print("torchvision", torchvision.__version__)

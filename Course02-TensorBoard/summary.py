@@ -127,11 +127,11 @@ for tag in ("range/float 0 to 255", "range/float -1 to 1", "range/float 0 to 1")
     print(f"{tag:20} black {(arrived == 0).mean():4.0%}, white {(arrived == 255).mean():4.0%} of the numbers")
 
 # %% 8. Break it: two runs in one folder
-for start, steps in ((4.0, 8), (3.0, 4)):
+for pause, start, steps in ((0, 4.0, 8), (1, 3.0, 4)):
+    time.sleep(pause)  # the name of a log file begins with the second, and files are read in the order of their names
     with SummaryWriter(logs / "mistakes") as writer:
         for step in range(steps):
             writer.add_scalar("twice/two runs", start / 2**step, step)
-    time.sleep(1)  # the name of a log file begins with the second, and files are read in the order of their names
 print("steps", [event.step for event in read("mistakes").Scalars("twice/two runs")])
 
 # ---- Second reading --------------------------------------------------------------------------------------------------
