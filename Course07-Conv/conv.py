@@ -58,7 +58,7 @@ for stride in (1, 2):
     strided = F.conv2d(batch, weight, stride=stride)
     print(f"stride {stride}: {tuple(strided.shape[2:])}")
     print(strided[0, 0].int())
-print("stride 2 keeps every other number:", torch.equal(strided, output[:, :, ::2, ::2]))
+print("the same numbers, sliced:", torch.equal(strided, output[:, :, ::2, ::2]))
 
 # %% 6. Vary one thing: padding
 print(F.pad(image, [1, 1, 1, 1]).int())  # (5, 5) -> (7, 7): a rim of zeros, left, right, top and bottom
@@ -121,14 +121,14 @@ print("cured:", tuple(F.conv2d(channels_first.unsqueeze(0), torch.ones(1, 3, 3, 
 
 # %% 10. Break it: bytes
 light_grey = torch.full((1, 1, 3, 3), 200, dtype=torch.uint8)
+ones = torch.ones(1, 1, 3, 3)
 try:
-    F.conv2d(light_grey, torch.ones(1, 1, 3, 3))
+    F.conv2d(light_grey, ones)
 except RuntimeError as error:
-    print("RuntimeError:", error)
-ones = torch.ones(1, 1, 3, 3, dtype=torch.uint8)
-wrong = F.conv2d(light_grey, ones)
-print("nine times 200 in bytes: ", wrong.item())
-print("nine times 200 in floats:", F.conv2d(light_grey.float(), ones.float()).item())
+    print("weights floats: RuntimeError:", error)
+wrong = F.conv2d(light_grey, ones.to(torch.uint8))
+print("weights bytes: ", wrong.item())
+print("all floats:    ", int(F.conv2d(light_grey.float(), ones).item()))
 
 # ---- Second reading --------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.paths import REPOSITORY
+
 
 def correlate(image, kernel, stride=1, padding=0):
     """The definition in nested loops, on nested lists: image (H, W), kernel (k, k) -> (H', W')."""
@@ -175,3 +177,13 @@ def test_zeros_at_the_rim_take_light_away_and_repeated_pixels_do_not(lesson):
 
 def test_bytes_begin_again_at_zero(lesson):
     assert lesson["wrong"].item() == 9 * 200 % 256
+
+
+def test_the_kernels_of_the_notes_are_those_of_the_script(lesson):
+    notes = (REPOSITORY / "Course07-Conv/notes.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\\text\{(\w+)\}\}\{(\\frac\{1\}\{4\})?\\begin\{bmatrix\}(.*?)\\end\{bmatrix\}", notes)
+    assert [name for name, *_ in shown] == ["sharpen", "horizontal", "vertical"]
+    for name, quarter, matrix in shown:
+        rows = [[float(number) / (4 if quarter else 1) for number in row.split("&")] for row in matrix.split(r"\\")]
+        (kernel,) = (k for title, k in lesson["kernels"].items() if title.startswith(name))
+        assert kernel.tolist() == rows, name
