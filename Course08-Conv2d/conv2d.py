@@ -28,15 +28,17 @@ print("images", tuple(images.shape), images.dtype)
 # %% 2. What the layer owns
 conv = nn.Conv2d(in_channels=3, out_channels=6, kernel_size=3)
 print(conv)
-print("weight", tuple(conv.weight.shape))  # (out_channels, in_channels, kH, kW): six kernels, each 3 channels deep
+print("weight", tuple(conv.weight.shape))  # (out_channels, in_channels, kH, kW): six kernels, each with three tables
 print("bias", tuple(conv.bias.shape))  # one number per output channel
-print("parameters", sum(p.numel() for p in conv.parameters()), "= 6 * (3*3*3 + 1)")
+print("parameters", sum(p.numel() for p in conv.parameters()))
 
 # %% 3. One output number, by hand
 feature_maps = conv(images)  # (64, 3, 32, 32) -> (64, 6, 30, 30)
 print("feature maps", tuple(feature_maps.shape))
-patch = images[0, :, 10:13, 20:23]  # (3, 3, 3): what a kernel sees for output row 10, column 20
-by_hand = (patch * conv.weight[4]).sum() + conv.bias[4]
+patch = images[0, :, 10:13, 20:23]  # what a kernel sees for output row 10, column 20
+products = patch * conv.weight[4]
+print("patch", tuple(patch.shape), "products", products.numel())
+by_hand = products.sum() + conv.bias[4]
 print("by hand equals layer:", torch.allclose(by_hand, feature_maps[0, 4, 10, 20], atol=1e-6))
 
 # %% 4. Predict the output size, then look
@@ -71,7 +73,7 @@ print("the same after loading:", torch.equal(handmade(images), conv(images)))
 
 # %% 6. A real batch: six kernels that mean something
 blur = torch.full((3, 3), 1 / 9)
-down = torch.tensor([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]]) / 4  # Sobel: brighter below than above?
+down = torch.tensor([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]]) / 4  # brighter below than above?
 sharp = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 5.0, -1.0], [0.0, -1.0, 0.0]])
 centre = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
 grey = torch.ones(3, 1, 1) / 3  # the same kernel on red, green and blue: it sees the mean of the three
@@ -92,9 +94,9 @@ for name, channel in zip(kernels, feature_maps.unbind(1), strict=True):
 
 # %% 7. Show six channels in TensorBoard
 # An image has 1 or 3 channels; a feature map has as many as there are kernels.
-first = feature_maps[2]  # (6, 30, 30): the maps of one image, a truck in the drawn pictures
+first = feature_maps[2]  # (6, 30, 30): the maps of one image, a truck in the drawn stand-in
 low, high = first.min(), first.max()  # one scale for all six, so that the same grey is the same number
-as_grey_images = ((first - low) / (high - low)).unsqueeze(1)  # (6, 30, 30) -> (6, 1, 30, 30): six pictures of ONE input
+as_grey_images = ((first - low) / (high - low)).unsqueeze(1)  # (6, 30, 30) -> (6, 1, 30, 30): six images of ONE input
 with SummaryWriter(fresh_log_dir("Course08-Conv2d")) as writer:
     writer.add_images("input", images[:8], 0)
     writer.add_images("feature maps of the third image", as_grey_images, 0)
@@ -114,9 +116,12 @@ for row, scale, three in zip(axes, scales, (slice(0, 3), slice(3, 6)), strict=Tr
 fig.savefig(output_dir("Course08-Conv2d") / "feature_maps.png", dpi=110)
 
 # %% 8. Break it: the reshape that lies
-lies = feature_maps.reshape(-1, 3, 30, 30)  # (64, 6, 30, 30) -> (128, 3, 30, 30)
-print("128 pictures from 64 images:", tuple(lies.shape))
-print("picture 1 is channels 3-5 of image 0:", torch.equal(lies[1], feature_maps[0, 3:6]))
+lies = feature_maps.reshape(-1, 3, 30, 30)
+print(f"{len(feature_maps)} images in, {len(lies)} out:", tuple(lies.shape))
+for n in range(64):
+    for c in range(4):
+        if torch.equal(lies[1], feature_maps[n, c : c + 3]):
+            print(f"image 1 of the output: channels {c} to {c + 2} of image {n}")
 
 # %% 9. Break it: a batch with the wrong number of channels
 try:

@@ -20,7 +20,7 @@ def square(ax, x, y, size, fill, edge, width, layer):
         ax.plot([x, x + size], [y + i, y + i], color=edge, linewidth=0.6, zorder=layer)
 
 
-fig, ax = plt.subplots(figsize=(9, 6.2), layout="constrained")
+fig, ax = plt.subplots(figsize=(9, 6.7), layout="constrained")
 for i, (name, fill) in enumerate(CHANNELS.items()):
     top = 7.5 * i
     square(ax, 0, top, 6, fill, "#999999", width=1, layer=1)
@@ -35,12 +35,13 @@ for i, (name, fill) in enumerate(CHANNELS.items()):
 for k in reversed(range(6)):
     square(ax, 25.8 + 0.9 * k, 8.6 - 0.9 * k, 4, "white", COLOURS[k], width=2, layer=9 - k)
 ax.add_patch(plt.Rectangle((27.8, 9.6), 1, 1, facecolor=COLOURS[0], edgecolor=COLOURS[0], zorder=10))
-ax.text(21.7, 10.4, "add up\n27 products\n+ bias", ha="center", va="center", fontsize=12)
+ax.text(21.7, 10.4, "add up all\nproducts,\n+ bias", ha="center", va="center", fontsize=12)
 ax.annotate("", (25.8, 10.4), (24.0, 10.4), arrowprops={"arrowstyle": "-|>", "color": COLOURS[0], "linewidth": 2.5})
 ax.text(3, -1.0, "an image:\n3 channels", ha="center", va="bottom", fontsize=14)
 ax.text(12.8, -1.0, "6 kernels,\neach 3×3×3", ha="center", va="bottom", fontsize=14)
 ax.text(30, 2.6, "6 feature maps", ha="center", va="bottom", fontsize=14)
-ax.text(30, 14.2, "front: the orange kernel\nand its map", ha="center", va="center", fontsize=12, color=COLOURS[0])
-ax.set(xlim=(-3.2, 35), ylim=(21.4, -4.2), aspect="equal")
+ax.text(30, 14.2, "its map", ha="center", va="center", fontsize=13, color=COLOURS[0])
+ax.text(13, 20.9, "one kernel: the\nthree orange tables", ha="center", va="top", fontsize=13, color=COLOURS[0])
+ax.set(xlim=(-3.2, 35), ylim=(24, -4.2), aspect="equal")
 ax.axis("off")
 fig.savefig(output_dir("Course08-Conv2d") / "kernel_to_map.png", dpi=110)

@@ -89,6 +89,14 @@ def test_the_parameter_count_in_the_notes_is_the_layers_own(lesson):
     assert sum(p.numel() for p in lesson["conv"].parameters()) == 6 * (3 * 3 * 3 + 1) == 168
 
 
+def test_one_output_number_is_the_sum_of_27_products_and_the_bias(lesson, printed):
+    pixels = [lesson["images"][0, c, 10 + u, 20 + v].item() for c in range(3) for u in range(3) for v in range(3)]
+    weights = lesson["handmade"].weight[4].flatten().tolist()  # the layer's own, before the cell of section 6
+    expected = sum(pixel * weight for pixel, weight in zip(pixels, weights, strict=True))
+    assert lesson["by_hand"].item() == pytest.approx(expected + lesson["handmade"].bias[4].item(), abs=1e-5)
+    assert "\npatch (3, 3, 3) products 27\n" in printed
+
+
 def test_dilation_spreads_nine_weights_over_five_by_five_pixels(lesson):
     expected = convolve(lesson["dot"], torch.ones(1, 1, 3, 3), [0.0], padding=2, dilation=2)
     with torch.no_grad():
@@ -125,7 +133,9 @@ def test_the_pictures_for_tensorboard_are_grey_and_share_one_scale_that_fills_th
         assert torch.allclose(pictures[one] - pictures[0], (maps[one] - maps[0]) * slope, atol=1e-5)
 
 
-def test_the_reshape_shows_channels_of_one_image_as_two_pictures(lesson):
+def test_the_reshape_shows_channels_of_one_image_as_two_images(lesson, printed):
     lies, maps = lesson["lies"], lesson["feature_maps"]
     assert len(lies) == 2 * len(maps)
     assert torch.equal(lies[7], maps[3, 3:])
+    assert "\nimage 1 of the output: channels 3 to 5 of image 0\n" in printed
+    assert printed.count("of the output: channels") == 1, "no other place holds the same numbers"
