@@ -1,4 +1,4 @@
-"""Draws two kinds of pictures for the notes of Course 09: windows, and how far one number sees."""
+"""Draws the pictures for the notes of Course 09 that explain windows, and how far one number sees."""
 
 import matplotlib.pyplot as plt
 import torch
@@ -8,9 +8,7 @@ from torch import nn
 
 from common.paths import output_dir
 
-BLUE, ORANGE, GREEN, SKY, YELLOW, PINK, GREY = (
-    "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#999999",
-)  # fmt: skip
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999"
 image = torch.tensor(
     [
         [1.0, 4.0, 2.0, 0.0, 3.0],
@@ -28,7 +26,34 @@ panels = [
     ("adaptive", nn.AdaptiveMaxPool2d(3), [(0, 2), (1, 4), (3, 5)]),
 ]
 four = [BLUE, ORANGE, GREEN, PINK]
-nine = [BLUE, SKY, GREEN, ORANGE, GREY, PINK, "#000000", YELLOW, "#7A5195"]
+
+
+def numbers(ax, table, x, y, seen=None, weight="normal"):
+    """A table of numbers, its top left corner at (x, y); rows and columns that no window sees are grey."""
+    for i, row in enumerate(table):
+        for j, number in enumerate(row):
+            dropped = seen is not None and not {i, j} <= seen
+            face, colour = ("#EEEEEE", GREY) if dropped else ("white", "black")
+            ax.add_patch(Rectangle((x + j, y + i), 1, 1, facecolor=face, edgecolor="#CCCCCC"))
+            at = {"x": x + j + 0.5, "y": y + i + 0.5, "ha": "center", "va": "center"}
+            ax.text(**at, s=int(number), fontsize=20, color=colour, weight=weight)
+
+
+def frame(ax, x, y, width, height, colour, tint=0.0):
+    """A window with round corners, tinted a little."""
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.15", linewidth=3, edgecolor=colour,
+            facecolor=(*to_rgb(colour), tint),
+        )
+    )  # fmt: skip
+
+
+def bar(ax, start, stop, away, colour, across):
+    """A thick line from start to stop: above the table (across), or on its left."""
+    along, beside = [start + 0.08, stop - 0.08], [away, away]
+    ax.plot(*((along, beside) if across else (beside, along)), color=colour, linewidth=6, solid_capstyle="butt")
+
 
 # ---- The windows -----------------------------------------------------------------------------------------------------
 
@@ -36,33 +61,34 @@ results = {}
 for name, layer, spans in panels:
     result = results[name] = layer(image[None, None])[0, 0].int().tolist()
     count, end = len(spans), max(spans[-1][1], 5)
-    fig, ax = plt.subplots(figsize=(7, 7 * (end + 0.4) / 11), layout="constrained")
-    seen = {n for start, stop in spans for n in range(start, min(stop, 5))}
-    for i in range(5):
-        for j in range(5):
-            outside = i not in seen or j not in seen
-            ax.add_patch(Rectangle((j, i), 1, 1, facecolor="#EEEEEE" if outside else "white", edgecolor="#CCCCCC"))
-            ax.text(
-                j + 0.5, i + 0.5, int(image[i, j]), ha="center", va="center", fontsize=20,
-                color=GREY if outside else "black",
-            )  # fmt: skip
-    for i, (top, bottom) in enumerate(spans):
-        for j, (left, right) in enumerate(spans):
-            colour = (four if count == 2 else nine)[i * count + j]
-            inset = 0.07 + 0.06 * (i + j if count == 3 else (i + j) % 2)  # so that no two lines lie on one another
-            ax.add_patch(
-                FancyBboxPatch(
-                    (left + inset, top + inset), right - left - 2 * inset, bottom - top - 2 * inset,
-                    boxstyle="round,pad=0,rounding_size=0.15", linewidth=3, edgecolor=colour,
-                    facecolor=(*to_rgb(colour), 0.13 if count == 2 else 0.05),
-                )
-            )  # fmt: skip
-            x, y = 7.6 + j, 2.5 - count / 2 + i
-            ax.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor="#CCCCCC"))
-            ax.add_patch(Rectangle((x + 0.08, y + 0.08), 0.84, 0.84, facecolor="none", edgecolor=colour, linewidth=3))
-            ax.text(x + 0.5, y + 0.5, result[i][j], ha="center", va="center", fontsize=20, weight="bold")
-    ax.annotate("", (7.35, 2.5), (6.3, 2.5), arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 2})
-    ax.set(xlim=(-0.2, 10.8), ylim=(end + 0.2, -0.2), aspect="equal")
+    x, y = 7.6, 2.5 - count / 2  # the top left corner of the result
+    nearest = -1.0 if count == 3 else -0.2  # the bars need room
+    width, height = 10.8 - nearest, end + 0.2 - nearest
+    fig, ax = plt.subplots(figsize=(7, 7 * height / width), layout="constrained")
+    numbers(ax, image, 0, 0, seen={n for first, stop in spans for n in range(first, stop)})
+    numbers(ax, result, x, y, weight="bold")
+    if count == 2:
+        inset = 0.14 if spans[0][1] > spans[1][0] else 0.07
+        size = spans[0][1] - 2 * inset
+        for i, (top, _) in enumerate(spans):
+            for j, (left, _) in enumerate(spans):
+                colour = four[2 * i + j]
+                # Windows that overlap are shifted a little, so that no two lines lie on one another.
+                right_by, down_by = (0.05 * (2 * n - 1) if inset > 0.1 else 0 for n in (i, j))
+                frame(ax, left + inset + right_by, top + inset + down_by, size, size, colour, tint=0.13)
+                frame(ax, x + j + 0.08, y + i + 0.08, 0.84, 0.84, colour)
+    else:  # nine windows would hide one another: a bar for each column and each row, and one window
+        for n, ((first, stop), colour) in enumerate(zip(spans, four[:3], strict=True)):
+            away = -0.3 - 0.3 * (n % 2)  # neighbours overlap
+            bar(ax, first, stop, away, colour, across=True)
+            bar(ax, x + n, x + n + 1, y - 0.3, colour, across=True)
+            bar(ax, first, stop, away, colour, across=False)
+            bar(ax, y + n, y + n + 1, x - 0.3, colour, across=False)
+        (first, stop), inset = spans[1], 0.07
+        frame(ax, first + inset, first + inset, stop - first - 2 * inset, stop - first - 2 * inset, four[1], tint=0.13)
+        frame(ax, x + 1.08, y + 1.08, 0.84, 0.84, four[1])
+    ax.annotate("", (7.0, 2.5), (end + 0.3, 2.5), arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 2})
+    ax.set(xlim=(nearest, 10.8), ylim=(end + 0.2, nearest), aspect="equal")
     ax.axis("off")
     fig.savefig(output_dir("Course09-Pool") / f"{name}.png", dpi=110)
     plt.close(fig)

@@ -95,7 +95,7 @@ kinds = {"max": F.max_pool2d, "average": F.avg_pool2d}  # the same poolings as f
 fig, axes = plt.subplots(2, 4, figsize=(7.6, 4.2), layout="constrained")
 for row, (kind, pool) in zip(axes, kinds.items(), strict=True):
     for ax, size in zip(row, sizes, strict=True):
-        small = pool(images[0], size)  # (3, 32, 32) -> (3, 32 / size, 32 / size)
+        small = pool(images[2], size)  # (3, 32, 32) -> (3, 32 / size, 32 / size)
         ax.imshow(small.permute(1, 2, 0).numpy())  # channels last for matplotlib
         ax.set_title(f"{kind} {size}×{size}" if size > 1 else "input", fontsize=13)
         ax.axis("off")

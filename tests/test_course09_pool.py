@@ -137,6 +137,12 @@ def test_pooling_keeps_pictures_and_channels_apart(lesson):
     assert torch.equal(pooled, tiles.amax(dim=(3, 5)))
 
 
+def test_of_the_drawn_pools_max_is_nowhere_darker_and_somewhere_brighter(lesson):
+    for size in lesson["sizes"][1:]:
+        largest, means = (pool(lesson["images"][2], size) for pool in lesson["kinds"].values())
+        assert (largest >= means).all() and largest.mean() > means.mean() + 0.01
+
+
 def test_the_batch_is_in_tensorboard_before_and_after(lesson):
     log = EventAccumulator(str(home() / "logs/Course09-Pool"))
     log.Reload()
