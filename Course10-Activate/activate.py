@@ -84,7 +84,7 @@ for ax, ((data, name), network) in zip(axes.flat, trained.items(), strict=True):
     ax.scatter(*points[labels == 1].T.numpy(), s=12, color=orange, marker="^")
     (x_low, y_low), (x_high, y_high) = (points.amin(dim=0) - 0.3).tolist(), (points.amax(dim=0) + 0.3).tolist()
     ax.set(xlim=(x_low, x_high), ylim=(y_low, y_high), xticks=[], yticks=[])
-    ax.set_title(f"{name}: {right[data, name]:.0%} right", fontsize=14)
+    ax.set_title(f"{data}, {name}: {right[data, name]:.0%} right", fontsize=12)
 fig.savefig(output_dir("Course10-Activate") / "boundaries.png", dpi=80)
 
 # %% 5. Why the boundary is straight
@@ -115,6 +115,7 @@ for name, (activation, formula) in family.items():
 
 # %% 7. Their gradients
 gradients = {}
+print(f"{'x':10}", *(f"{x:6.0f}" for x in samples))
 for name, (activation, _) in family.items():
     x = samples.clone().requires_grad_()
     activation(x).sum().backward()  # each y depends on its own x only, so x.grad holds one slope for each x
@@ -143,6 +144,7 @@ print("all 100 larger: ", [round(p, 2) for p in F.softmax(logits + 100, dim=0).t
 
 # %% 9. Through depth: how much gradient arrives?
 depth, width = 20, 64
+# The function, and how large its weights are. With 1 they keep a gradient's length; half of ReLU's slopes are 0.
 activations = {"Sigmoid": (torch.sigmoid, 1), "Tanh": (torch.tanh, 1), "ReLU": (torch.relu, 2**0.5)}
 start = torch.randn(32, width)
 arrives = {}
@@ -171,17 +173,10 @@ try:
     print(nn.ReLU(numbers))
 except RuntimeError as error:
     print("RuntimeError:", error)
-try:
-    nn.Sigmoid(numbers)
-except TypeError as error:
-    print("TypeError:", error)
-try:
-    nn.Sequential(nn.Linear(2, 2), nn.ReLU)
-except TypeError as error:
-    print("TypeError:", error)
 
 # %% 11. Break it: softmax along the wrong axis
 scores = torch.tensor([[1.0, 2.0, 3.0], [3.0, 3.0, 3.0]])  # two pictures, three classes
+print("scores", scores.tolist())
 for dim in (0, 1):
     sums = F.softmax(scores, dim=dim).sum(dim=1).tolist()
     print(f"dim={dim}: the probabilities of each picture add up to", [round(total, 2) for total in sums])
@@ -277,3 +272,13 @@ for name in ("no activations", "ReLU"):
     network = trained["moons", name]
     halfway, mean = network((half + other) / 2), (network(half) + network(other)) / 2
     print(f"{name}: halfway between two points, the mean of both answers:", torch.allclose(halfway, mean, atol=1e-4))
+
+# %% 19. Break it: two more calls without a layer
+try:
+    nn.Sigmoid(numbers)
+except TypeError as error:
+    print("TypeError:", error)
+try:
+    nn.Sequential(nn.Linear(2, 2), nn.ReLU)
+except TypeError as error:
+    print("TypeError:", error)

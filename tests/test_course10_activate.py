@@ -173,6 +173,32 @@ def test_gradients_vanish_through_sigmoids_and_not_through_relus(lesson):
     assert max(per_layer) < 0.5, "a weight matrix of this size stretches a little; the slope takes three quarters"
 
 
+def test_why_the_gradient_arrives_or_not_is_weights_times_slopes(lesson):
+    """The reasons that the notes give, measured in a network of the test's own."""
+    torch.manual_seed(0)
+
+    def through(function, gain):
+        weights = [(gain * torch.randn(64, 64) / 8).requires_grad_() for _ in range(20)]
+        hidden, found = torch.randn(32, 64), []
+        for weight in weights:
+            found.append((before := hidden @ weight).detach())
+            hidden = function(before)
+        hidden.sum().backward()
+        return (weights[0].grad.norm() / weights[-1].grad.norm()).item(), torch.stack(found)
+
+    gains = {name: gain for name, (_, gain) in lesson["activations"].items()}
+    assert gains == {"Sigmoid": 1, "Tanh": 1, "ReLU": pytest.approx(math.sqrt(2))}
+    arrives, before = through(torch.sigmoid, 1)
+    assert arrives < 1e-10 and (before.sigmoid() * (1 - before.sigmoid()) < 0.249).float().mean() > 0.5
+    assert through(torch.sigmoid, 12)[0] > 0.01, "larger weights make up for the small slopes"
+    _, before = through(torch.tanh, 1)
+    assert before[10:].abs().mean() < 0.3 and (1 - before[10:].tanh() ** 2).mean() > 0.9, (
+        "near zero, where tanh is steep"
+    )
+    _, before = through(torch.relu, math.sqrt(2))
+    assert (before > 0).float().mean() == pytest.approx(0.5, abs=0.05), "half of the slopes are 0"
+
+
 def test_the_measured_gradient_is_the_finite_difference_through_twenty_layers(lesson):
     """The ReLU network, the last to be measured: poke one weight of the first and one of the last layer."""
     weights = [weight.detach().double() for weight in lesson["weights"]]
