@@ -6,9 +6,9 @@ from matplotlib.patches import Rectangle
 from common.paths import output_dir
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
-size = 8
+size = 7
 fig, axes = plt.subplots(1, 3, figsize=(8.6, 4), layout="constrained")
-for ax, kernel in zip(axes, (3, 6, 8), strict=True):
+for ax, kernel in zip(axes, (3, 5, 7), strict=True):
     places = size - kernel + 1
     for i in range(size):
         for j in range(size):
@@ -21,7 +21,7 @@ for ax, kernel in zip(axes, (3, 6, 8), strict=True):
     ax.add_patch(Rectangle((0.05, 0.05), kernel - 0.1, kernel - 0.1, facecolor="none", edgecolor=BLUE, linewidth=3.5))
     ax.set_title(f"kernel {kernel}×{kernel}", fontsize=16)
     ax.text(
-        size / 2, size + 0.9, f"{places}×{places} = {places**2} numbers" if places > 1 else "1 number", fontsize=15,
+        size / 2, size + 0.9, f"{places}×{places} = {places**2} places" if places > 1 else "1 place", fontsize=15,
         ha="center", va="center", color=ORANGE, weight="bold",
     )  # fmt: skip
     ax.set(xlim=(-0.2, size + 0.2), ylim=(size + 1.5, -0.2), aspect="equal")

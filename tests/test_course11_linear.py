@@ -108,6 +108,10 @@ def test_accuracy_counts_pictures(lesson):
     assert lesson["accuracy"](layer, torch.zeros(65, 1, 2, 2), torch.tensor([0] * 64 + [1])) == 64 / 65
 
 
+def test_the_ten_classes_are_equally_frequent_so_one_answer_for_all_is_right_for_a_tenth(lesson):
+    assert lesson["test_labels"].bincount().tolist() == [len(lesson["test_labels"]) // 10] * 10
+
+
 def test_the_classifier_beats_luck_and_stays_far_below_a_convolutional_network(lesson):
     weight, bias = lesson["classifier"].weight.detach().double(), lesson["classifier"].bias.detach().double()
     mean, std = lesson["mean"].double(), lesson["std"].double()
@@ -209,4 +213,5 @@ def test_the_layer_that_swallows_the_batch_gives_one_answer_for_all_pictures(les
 def test_only_the_last_smaller_batch_fails(lesson):
     sizes = [len(batch) for batch in lesson["test_batches"]]
     assert sizes[:-1] == [64] * 31 and sizes[-1] == 16 == 2000 % 64
+    assert 16 * 3072 == 49152 == lesson["test_batches"][-1].numel(), "the number in the message"
     assert "fails on batch 32 of 32, which has 16 pictures" in run_lesson("Course11-Linear").printed.splitlines()
