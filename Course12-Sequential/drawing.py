@@ -1,13 +1,13 @@
 """Draws the course CNN as blocks, for the notes of Course 12: outputs/Course12-Sequential/network.png
 
-Height and slant of a block are the height and width of its feature maps; its thickness is the number of channels.
+Height and slant of a block are the height and width of its feature maps; its length is the number of channels.
 """
 
 import matplotlib.pyplot as plt
 
 from common.paths import output_dir
 
-sky, blue, orange, green = "#56B4E9", "#0072B2", "#D55E00", "#009E73"
+blue, orange, green, pink = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 blocks = [  # the layer, channels, height and width, colour
     ("picture", 3, 32, "#999999"),
     ("conv1", 32, 32, blue),
@@ -17,7 +17,7 @@ blocks = [  # the layer, channels, height and width, colour
     ("conv3", 64, 8, blue),
     ("pool3", 64, 4, orange),
 ]
-vectors = [("flatten", 1024, 30, orange), ("linear1", 64, 14, green), ("linear2", 10, 6, green)]
+vectors = [("flatten", 1024, 30, pink), ("linear1", 64, 14, green), ("linear2", 10, 6, green)]
 thick, slant = 0.34, 0.3  # one channel; how far to the right, and up, one column of the picture goes
 
 fig, ax = plt.subplots(figsize=(9, 2.6), layout="constrained")
@@ -39,6 +39,7 @@ for name, count, height, colour in vectors:
     ax.text(x + 4, -3.2, name, ha="center", fontsize=12, color=colour)
     ax.text(x + 4, -6.8, str(count), ha="center", fontsize=11)
     x += 15
+ax.text(45, 36, "length = channels, height and depth = rows and columns", fontsize=12)
 ax.set(xlim=(-3, x - 2), ylim=(-9, 42))
 ax.set_aspect("equal")
 ax.axis("off")

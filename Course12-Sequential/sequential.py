@@ -216,10 +216,10 @@ colours = dict(zip(inits, ["#D55E00", "#009E73", "#0072B2", "#E69F00"], strict=T
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for (_, name), spread in spreads.items():
     ax.semilogy(spread, "o-", color=colours[name], markersize=4, label=name)
-ax.set(title="20 linear layers, each with a ReLU", xlabel="layer", ylabel="spread of the numbers", ylim=(1e-8, 1e8))
+ax.set(title="20 linear layers, each with a ReLU", xlabel="layer", ylabel="spread of the numbers", ylim=(1e-21, 1e23))
 ax.set_xticks(range(0, depth + 1, 5))
 ax.grid(alpha=0.3)
-ax.legend(frameon=False, loc="upper right")
+ax.legend(frameon=False, loc="upper left")
 fig.savefig(output_dir("Course12-Sequential") / "initialisation.png", dpi=110)
 
 # %% 13. Vary one thing: more ways to begin, and Tanh
@@ -233,11 +233,12 @@ for activation in (nn.ReLU(), nn.Tanh()):
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, marker in zip(inits, "^ovPsD", strict=True):
-    ax.semilogy(spreads["Tanh", name], color=colours[name], marker=marker, markersize=4, label=name)
-ax.set(title="20 linear layers, each with a Tanh", xlabel="layer", ylabel="spread of the numbers", ylim=(1e-8, 1e4))
+    size = 10 if name == "normal, std 1" else 4  # large, because the line of "constant 0.01" lies on it
+    ax.semilogy(spreads["Tanh", name], color=colours[name], marker=marker, markersize=size, label=name)
+ax.set(title="20 linear layers, each with a Tanh", xlabel="layer", ylabel="spread of the numbers", ylim=(1e-17, 1e1))
 ax.set_xticks(range(0, depth + 1, 5))
 ax.grid(alpha=0.3)
-ax.legend(frameon=False, loc="upper right", ncols=2)
+ax.legend(frameon=False, loc="lower left")
 fig.savefig(output_dir("Course12-Sequential") / "tanh.png", dpi=110)
 
 # %% 14. Predict what 64 equal units learn, then look

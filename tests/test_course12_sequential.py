@@ -70,7 +70,8 @@ def test_batchnorm_gives_each_channel_mean_zero_and_spread_one_and_takes_a_bias_
     conv = nn.Conv2d(3, 8, kernel_size=5, padding=2)
     with torch.no_grad():
         maps = nn.BatchNorm2d(8)(conv(lesson["images"]))
-        assert torch.allclose(maps.mean(dim=(0, 2, 3)), torch.zeros(8), atol=1e-4)
+        assert torch.allclose(maps.mean(dim=(0, 2, 3)), torch.zeros(8), atol=1e-4), "over the batch and all places"
+        assert maps.mean(dim=0).abs().max() > 0.01, "and not at each place"
         assert torch.allclose(maps.std(dim=(0, 2, 3)), torch.ones(8), atol=1e-2)
         conv.bias += 5
         assert torch.allclose(nn.BatchNorm2d(8)(conv(lesson["images"])), maps, atol=1e-3)
