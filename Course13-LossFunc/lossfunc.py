@@ -36,7 +36,7 @@ print(f"MSE  by hand {mse_by_hand:.3f}, nn.MSELoss {nn.MSELoss()(outputs, target
 # %% 3. Predict what reduction does, then look
 for reduction in ("none", "sum", "mean"):
     print(f"L1 {reduction:4}", nn.L1Loss(reduction=reduction)(outputs, targets).numpy().round(3))
-twice = outputs.repeat(2), targets.repeat(2)  # (3,) -> (6,): every answer stands there twice
+twice = outputs.repeat(2), targets.repeat(2)  # (3,) -> (6,): all three answers again
 for reduction in ("sum", "mean"):
     print(f"twice as many answers: {reduction:4} {nn.L1Loss(reduction=reduction)(*twice):.3f}")
 
@@ -92,11 +92,12 @@ print(f"twice: {cross_entropy(torch.softmax(perfect, dim=1), labels):.2f}")
 print(f"ln(e + 9) - 1 = {math.log(math.e + 9) - 1:.2f}")
 pulls = {}
 for name in ("once", "twice"):
-    wrong_logits = torch.tensor([[9.0, 0.0, 0.0]], requires_grad=True)  # sure of class 0, and class 1 is right
+    wrong_logits = torch.tensor([[9.0] + [0.0] * 9], requires_grad=True)  # sure of class 0, and class 1 is right
     answer = wrong_logits if name == "once" else torch.softmax(wrong_logits, dim=1)
-    cross_entropy(answer, target).backward()
+    loss = cross_entropy(answer, target)
+    loss.backward()
     pulls[name] = wrong_logits.grad[0, 1].item()
-    print(f"{name:6} sure and wrong: gradient of the right logit {pulls[name]:.4f}")
+    print(f"{name:5} sure and wrong: loss {loss.item():.2f}, gradient of the right logit {pulls[name]:.4f}")
 
 # %% 9. Break it: labels of the wrong kind
 try:

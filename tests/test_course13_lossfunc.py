@@ -180,9 +180,20 @@ def test_with_softmax_twice_no_answer_is_better_than_146_and_mistakes_hardly_pul
     for scale in (1, 10, 100, 1000):
         perfect = torch.softmax(scale * nn.functional.one_hot(labels, 10).double(), dim=1)
         assert lesson["cross_entropy"](perfect, labels).item() >= math.log(math.e + 9) - 1 - 1e-12
-    p = [math.exp(x) / (math.exp(9) + 2) for x in (9, 0, 0)]
-    assert lesson["pulls"]["once"] == pytest.approx(p[1] - 1, abs=1e-6)
+    assert lesson["pulls"]["once"] == pytest.approx(1 / (math.exp(9) + 9) - 1, abs=1e-6)
+
+    def twice(right):
+        """The loss after two softmaxes, by the formula, when the logits are 9, `right` and eight zeros."""
+        total = math.exp(9) + math.exp(right) + 8
+        return cross_entropy([math.exp(9) / total, math.exp(right) / total] + [1 / total] * 8, 1)
+
+    assert lesson["pulls"]["twice"] == pytest.approx((twice(1e-4) - twice(-1e-4)) / 2e-4, abs=1e-6)
     assert abs(lesson["pulls"]["twice"]) < 1e-3
+    assert twice(0) == pytest.approx(math.log(math.e + 9), abs=0.005), "the 2.46 of the notes: sure and wrong"
+
+
+def test_the_first_ship_and_frog_have_the_labels_of_the_notes(lesson):
+    assert lesson["test_set"].class_to_idx["ship"] == 8 and lesson["test_set"].class_to_idx["frog"] == 6
 
 
 def test_a_column_against_a_row_is_every_output_against_every_target(lesson):
