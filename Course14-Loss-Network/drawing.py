@@ -16,13 +16,13 @@ nodes = {  # where it stands, what is written there, its value, its gradient, wh
     "pow": ((10.0, 0), "square", 4, 1, (0, 0.66)),
 }
 edges = [  # from, to, by what backward multiplies, where that is written, seen from the middle
-    ("w", "mul", "· 2", (-0.12, -0.55)),
+    ("w", "mul", "· x", (-0.12, -0.55)),
     ("x", "mul", None, None),
     ("mul", "add", "· 1", (0, -0.46)),
     ("b", "add", "· 1", (-0.3, -0.42)),
     ("add", "sub", "· 1", (0, -0.46)),
     ("target", "sub", None, None),
-    ("sub", "pow", "· 2 · 2", (0, -0.46)),
+    ("sub", "pow", "· 2 · error", (0, -0.46)),
 ]
 
 fig, ax = plt.subplots(figsize=(9, 4.3), layout="constrained")
@@ -53,6 +53,7 @@ for name, ((x, y), text, value, gradient, place) in nodes.items():
 ax.text(6.3, 2.3, "forward: values", color=blue, fontsize=13)
 ax.text(6.3, 1.85, "backward: gradients", color=orange, fontsize=13)
 ax.text(10.0, -0.8, "= loss", color=blue, fontsize=13, ha="center")
+ax.text(7.5, -0.8, "= error", color=blue, fontsize=13, ha="center")
 ax.set(xlim=(-0.9, 10.8), ylim=(-2.8, 2.8))
 ax.axis("off")
 fig.savefig(output_dir("Course14-Loss-Network") / "graph.png", dpi=110)

@@ -23,7 +23,7 @@ torch.manual_seed(14)
 to_float = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 test_set = cifar10(train=False, transform=to_float)
 images, labels = next(iter(DataLoader(test_set, batch_size=64)))  # (64, 3, 32, 32), (64,)
-model = CifarCNN(num_classes=len(test_set.classes)).eval()  # eval: the same batch gives the same loss in every cell
+model = CifarCNN(num_classes=len(test_set.classes)).eval()  # eval: no picture's answer depends on the others
 loss_fn = nn.CrossEntropyLoss()
 print("images", tuple(images.shape), "labels", tuple(labels.shape))
 
@@ -81,12 +81,12 @@ with torch.no_grad():
     after = loss_fn(moved(images), labels)
 print("course CNN, a step with all parameters at once: the loss falls:", bool(after < loss))
 
-# %% 6. Predict what backward does three times, then look
+# %% 6. What do three `backward()` calls leave in `.grad`?
 model.zero_grad()
 norms = []
 for _ in range(3):  # the same batch and the same weights three times, without zero_grad()
     loss_fn(model(images), labels).backward()
-    norms.append(last.weight.grad.norm().item())  # the length of the gradient
+    norms.append(last.weight.grad.norm().item())  # the root of the sum of all squares
 print("without zero_grad:", [f"x{norm / norms[0]:.1f}" for norm in norms])
 model.zero_grad()
 print("after zero_grad:  ", last.weight.grad)
@@ -98,7 +98,7 @@ def loss_of(weight):
     return (weight * 2 + 1 - 5) ** 2
 
 
-h = 0.001
+h = 1
 print(f"section 2: backward {w.grad.item():.3f}, pushed {(loss_of(3 + h) - loss_of(3 - h)) / (2 * h):.3f}")
 
 precise = copy.deepcopy(model).double()  # float64: 16 digits, for differences of nearly equal numbers

@@ -79,6 +79,20 @@ def test_the_printed_arrows_say_what_feeds_what(printed):
     assert lines == ["Pow <- Sub", "Sub <- Add, no gradient", "Add <- Mul, b.grad", "Mul <- w.grad, no gradient"]
 
 
+def test_in_eval_mode_no_pictures_logits_depend_on_the_other_pictures(lesson):
+    model, images = copy.deepcopy(lesson["model"]), lesson["images"]
+    with torch.no_grad():
+        assert not model.training
+        assert torch.allclose(model(images)[:1], model(images[:1]), atol=1e-5)
+        model.train()
+        assert not torch.allclose(model(images)[:1], model(images[:1]), atol=1e-3)
+
+
+def test_one_whole_step_up_and_down_finds_the_slope_of_a_square_exactly(lesson):
+    assert (lesson["loss_of"](4), lesson["loss_of"](2)) == (16, 0)
+    assert lesson["w"].grad.item() == (16 - 0) / 2
+
+
 def test_the_graph_ends_at_every_parameter_once(lesson):
     model = lesson["model"]
     loss = lesson["loss_fn"](model(lesson["images"]), lesson["labels"])
