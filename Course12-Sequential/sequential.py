@@ -233,8 +233,8 @@ for activation in (nn.ReLU(), nn.Tanh()):
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, marker in zip(inits, "^ovPsD", strict=True):
-    size = 10 if name == "normal, std 1" else 4  # large, because the line of "constant 0.01" lies on it
-    ax.semilogy(spreads["Tanh", name], color=colours[name], marker=marker, markersize=size, label=name)
+    marker_size = 10 if name == "normal, std 1" else 4  # large, because the line of "constant 0.01" lies on it
+    ax.semilogy(spreads["Tanh", name], color=colours[name], marker=marker, markersize=marker_size, label=name)
 ax.set(title="20 linear layers, each with a Tanh", xlabel="layer", ylabel="spread of the numbers", ylim=(1e-17, 1e1))
 ax.set_xticks(range(0, depth + 1, 5))
 ax.grid(alpha=0.3)
