@@ -36,6 +36,9 @@ for column, (name, image, (low, high), kind) in zip(axes.T, steps, strict=True):
     looked_at = image if image.dtype == torch.uint8 else image.clamp(0, 1)
     column[0].imshow(looked_at.permute(1, 2, 0).numpy(), interpolation="nearest")
     column[0].set_title(f"{name}\n{tuple(image.shape)}", fontsize=11)
+    height, width = image.shape[1:]
+    blank = (max(height, width) - height) / 2 + 0.5  # room above and below a wide picture, so all titles are level
+    column[0].set_ylim(height + blank - 1, -blank)
     column[0].axis("off")
     for channel, (colour, code) in zip(image, COLOURS.items(), strict=True):
         counts = torch.histc(channel.float(), bins=40, min=low, max=high)

@@ -31,18 +31,18 @@ print("different sizes:", len(sizes))
 # %% 2. The smallest picture, by hand
 red, green, blue = [255, 0, 0], [0, 255, 0], [0, 0, 255]
 black, grey, white = [0, 0, 0], [128, 128, 128], [255, 255, 255]
-array = np.array([[red, green, blue], [black, grey, white]], dtype=np.uint8)  # (2, 3, 3): height, width, channels
+array = np.array([[red, green, blue], [black, grey, white]], dtype=np.uint8)
 tiny = Image.fromarray(array)
-tiny_tensor = v2.ToImage()(tiny)  # (3, 2, 3): channels, height, width
+tiny_tensor = v2.ToImage()(tiny)
 print("array ", array.shape, array.dtype)
-print("PIL   ", tiny.size, tiny.mode)  # width first!
+print("PIL   ", tiny.size, tiny.mode)
 print("tensor", tuple(tiny_tensor.shape), tiny_tensor.dtype)
 print("blue pixel:", array[0, 2].tolist(), tiny.getpixel((2, 0)), tiny_tensor[:, 0, 2].tolist())
 print("red channel:", tiny_tensor[0].tolist())
 
 # %% 3. From bytes to floats
-scaled = v2.ToDtype(torch.float32, scale=True)(tiny_tensor)  # 0...255 -> 0...1
-unscaled = v2.ToDtype(torch.float32)(tiny_tensor)  # 0...255 -> 0.0...255.0
+scaled = v2.ToDtype(torch.float32, scale=True)(tiny_tensor)
+unscaled = v2.ToDtype(torch.float32)(tiny_tensor)
 print("bytes   ", tiny_tensor[0, 1].tolist(), "in", tiny_tensor.nbytes, "bytes of memory")
 print("scaled  ", [round(x, 3) for x in scaled[0, 1].tolist()], "in", scaled.nbytes)
 print("unscaled", unscaled[0, 1].tolist())
@@ -66,19 +66,19 @@ views = {
     "Resize((64, 64))": v2.Resize((64, 64))(tall),
     "Resize(64), then\nCenterCrop(64)": v2.CenterCrop(64)(v2.Resize(64)(tall)),
 }
-fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+fig, ax = plt.subplots(figsize=(8, 4.1), layout="constrained")
 left = 0
 for name, picture in views.items():  # all on one pair of axes: one pixel is equally large in each of them
     ax.imshow(picture, extent=(left, left + picture.width, picture.height, 0), interpolation="nearest")
-    ax.text(left, picture.height + 6, f"{name}\n{picture.height} rows x {picture.width}", va="top", fontsize=11)
+    ax.text(left, -6, f"{name}\n{picture.height} rows x {picture.width}", va="bottom", fontsize=11)
     left += max(picture.width, 90) + 20
 ax.set(
     xlim=(-4, left),
-    ylim=(196, -4),
+    ylim=(196, -52),  # the names stand above the pictures
     xticks=[],
     yticks=[0, 64, views["Resize(64)"].height, tall.height],
-    ylabel="rows of pixels",
 )
+ax.set_ylabel("rows of pixels", y=0.4)
 ax.grid(axis="y", color="#999999", alpha=0.5)
 ax.set_frame_on(False)
 fig.savefig(output_dir("Course03-Transforms") / "resize.png", dpi=110)
@@ -100,7 +100,7 @@ for step in to_48.transforms:
 print("the chain in one call gives the same:", torch.equal(to_48(tall), item))
 
 # All pictures through the chain: now they have one size and can be stacked.
-train_images = torch.stack([to_48(picture) for picture, _ in pictures])  # 120 times (3, 48, 48) -> (120, 3, 48, 48)
+train_images = torch.stack([to_48(picture) for picture, _ in pictures])
 train_labels = torch.tensor(pictures.targets)  # (120,)
 print("stacked:", tuple(train_images.shape))
 
@@ -164,7 +164,7 @@ train_transform = v2.Compose(
         v2.RandomErasing(p=0.3),  # after Normalize: its zeros are now the mean colour
     ]
 )
-test_transform = v2.Compose([to_48, normalize])  # nothing random
+test_transform = v2.Compose([to_48, normalize])
 train_set = ants_bees("train", train_transform)
 test_set = ants_bees("val", test_transform)
 print("train: picture 0 twice, equal:", torch.equal(train_set[0][0], train_set[0][0]))
@@ -188,7 +188,7 @@ try:
     normalize(bee_bytes)
 except TypeError as error:
     print("TypeError:", error)
-silenced = normalize(bee_bytes.float())  # no message, and far too large
+silenced = normalize(bee_bytes.float())  # no message
 right = normalize(v2.ToDtype(torch.float32, scale=True)(bee_bytes))
 print(f"with .float(): red varies {silenced[0].std() / right[0].std():.0f} times too much")
 print("in the right order all of it lies in -5...5:", bool(right.abs().max() < 5))
