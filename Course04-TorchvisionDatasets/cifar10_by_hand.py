@@ -35,9 +35,9 @@ print("and back: class_to_idx gives", test_set.class_to_idx[test_set.classes[lab
 print("the first ten:", train_set.targets[:10])
 counts = torch.bincount(torch.tensor(train_set.targets), minlength=10)  # (10000,) -> (10,)
 print("pictures of each class:", counts.tolist())
-print("data:", train_set.data.shape, train_set.data.dtype)  # height, width, channels: ready for PIL
+print("data:", train_set.data.shape, train_set.data.dtype)
 
-samples = [[i for i, target in enumerate(train_set.targets) if target == c][:4] for c in range(10)]  # four of each
+samples = [[i for i, target in enumerate(train_set.targets) if target == c][4:8] for c in range(10)]  # four of each
 fig, axes = plt.subplots(4, 10, figsize=(9, 4), layout="constrained")
 for column, indices, name in zip(axes.T, samples, train_set.classes, strict=True):
     column[0].set_title(name, fontsize=11)
@@ -76,9 +76,10 @@ print("pixel of row 0, column 1:", small[:, 0, 1].tolist())
 rows = torch.from_numpy(batch["data"])  # (2000, 3072)
 images = rows.view(-1, 3, 32, 32)  # (2000, 3072) -> (2000, 3, 32, 32)
 print("view(-1, 3, 32, 32):", tuple(images.shape))
-channel, i, j = 1, 5, 30  # green, row 5, column 30
-print("place in the row:", 1024 * channel + 32 * i + j)
-print("the same number:", bool(images[0, channel, i, j] == rows[0, 1024 * channel + 32 * i + j]))
+places = torch.arange(3072).view(3, 32, 32)  # each number is its own place in the row
+channel, i, j = (places == 1214).nonzero()[0].tolist()  # nonzero: where it is true
+print("place 1214: channel", channel, "row", i, "column", j)
+print("the same number:", bool(images[0, channel, i, j] == rows[0, 1214]))
 array = images[0].numpy().transpose(1, 2, 0)  # (3, 32, 32) -> (32, 32, 3): PIL wants the channels last
 by_hand = Image.fromarray(array)
 print("equal to torchvision's first picture:", by_hand.tobytes() == train_set[0][0].tobytes())
@@ -135,8 +136,8 @@ right = images.permute(0, 2, 3, 1)  # (2000, 3, 32, 32) -> (2000, 32, 32, 3)
 print("same shape:", wrong.shape == right.shape)
 print("same pictures:", torch.equal(wrong, right))
 print("the wrong first pixel is three reds:", torch.equal(wrong[0, 0, 0], images[0, 0, 0, :3]))
-fig, axes = plt.subplots(2, 6, figsize=(9, 3), layout="constrained")
-for column, index in zip(axes.T, [indices[0] for indices in samples[:6]], strict=True):
+fig, axes = plt.subplots(2, 3, figsize=(8, 4.4), layout="constrained")
+for column, index in zip(axes.T, [indices[0] for indices in samples[:3]], strict=True):
     column[0].imshow(right[index].numpy(), interpolation="nearest")
     column[1].imshow(wrong[index].numpy(), interpolation="nearest")
 for ax, title in zip(axes[:, 0], ["view(-1, 3, 32, 32)\nthen permute", "reshape(-1, 32, 32, 3)"], strict=True):

@@ -38,6 +38,8 @@ def test_every_real_picture_and_label_is_torchvisions(lesson, train):
 
 def test_every_byte_of_a_picture_comes_from_its_place_in_the_row(lesson):
     place = np.array([[[1024 * c + 32 * i + j for c in range(3)] for j in range(32)] for i in range(32)])
+    assert (lesson["places"].permute(1, 2, 0).numpy() == place).all()
+    assert place[lesson["i"], lesson["j"], lesson["channel"]] == 1214
     batches = [pickle.loads((lesson["folder"] / name).read_bytes()) for name in ("data_batch_1", "data_batch_5")]
     for batch, first in zip(batches, (0, 8000), strict=True):
         for k in range(0, 2000, 7):
