@@ -47,12 +47,12 @@ for count, batch_size in [(10, 4), (1000, 64), (1000, 100)]:
 
 # %% 4. A real batch
 loader = DataLoader(dataset, batch_size=64)
-images, labels = next(iter(loader))  # (64, 3, 32, 32), (64,)
+images, labels = next(iter(loader))
 print("images", tuple(images.shape), images.dtype)
 print("labels", tuple(labels.shape), labels.dtype)
-stacked = torch.stack([dataset[i][0] for i in range(64)])  # 64 times (3, 32, 32) -> (64, 3, 32, 32)
+stacked = torch.stack([dataset[i][0] for i in range(64)])  # by hand: the pictures one behind the other
 print("the batch is its samples, stacked:", torch.equal(images, stacked))
-*_, (images, labels) = loader  # one pass through the loader; only the last batch is kept
+images, labels = list(loader)[-1]  # all batches of one epoch in a list; the last of them
 print("the last batch", tuple(images.shape))
 
 # %% 5. Vary one thing: shuffle
@@ -70,18 +70,20 @@ for ax, order, name in zip(axes, [numbers, *orders[:2]], ["in order", "epoch 1",
 fig.savefig(output_dir(lesson) / "epochs.png", dpi=100)
 
 # %% 6. The seed of an order
-for seed in (5, 5, 6):
-    generator = torch.Generator().manual_seed(seed)
-    seeded = DataLoader(numbers, batch_size=10, shuffle=True, generator=generator)
-    print(f"seed {seed}: {next(iter(seeded)).tolist()}")
+for name in ("loader A", "loader B"):
+    generator = torch.Generator().manual_seed(5)
+    seeded = DataLoader(range(5), batch_size=5, shuffle=True, generator=generator)
+    for epoch in (1, 2):
+        print(f"{name}, epoch {epoch}: {next(iter(seeded)).tolist()}")
 
 # %% 7. Sampler and batch sampler
+letters = list("abcdefghij")
 for shuffle in (False, True):
-    loader = DataLoader(numbers, shuffle=shuffle)
+    loader = DataLoader(letters, shuffle=shuffle)
     print(f"{shuffle=}: the indices come from a", type(loader.sampler).__name__)
-print("own order: ", next(iter(DataLoader(numbers, batch_size=4, sampler=[7, 7, 2, 0]))))
-print("batch_size=4 makes", list(DataLoader(numbers, batch_size=4).batch_sampler))
-for batch in DataLoader(numbers, batch_sampler=[[0, 9], [1, 2, 3], [5]]):
+print("batch_size=4 makes", list(DataLoader(letters, batch_size=4).batch_sampler))
+print("own order:  ", next(iter(DataLoader(letters, batch_size=4, sampler=[7, 7, 2, 0]))))
+for batch in DataLoader(letters, batch_sampler=[[0, 9], [1, 2, 3], [5]]):
     print("own batches:", batch)
 
 # %% 8. Break it: two orders at once
@@ -117,16 +119,19 @@ images, labels = next(iter(DataLoader(mixed, batch_size=4, collate_fn=pad_to_lar
 print("one batch", tuple(images.shape), "with labels", labels.tolist())
 
 # %% 11. Workers, and the guard that they need
-program = """
-print("above the guard: this file is called", __name__)
 
-if __name__ == "__main__":
-    print("below the guard: load, train, save")
-"""
+
+def your_file(name):
+    """Stands for a file that you write. In a real one, Python sets the name: `__name__`."""
+    print("above the guard: this file is called", name)
+    if name == "__main__":
+        print("below the guard: load, train, save")
+
+
 print("you start the program:")
-exec(program, {"__name__": "__main__"})  # what Python does with the file that you run
+your_file(name="__main__")
 print("a worker imports it:")
-exec(program, {"__name__": "__mp_main__"})  # what a worker does with the same file
+your_file(name="__mp_main__")
 
 # ---- Second reading --------------------------------------------------------------------------------------------------
 

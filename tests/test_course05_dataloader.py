@@ -47,9 +47,14 @@ def test_each_epoch_shows_every_sample_once_and_in_another_order(lesson):
 
 
 def test_the_seed_of_the_loaders_own_generator_decides_the_order(printed):
-    orders = re.findall(r"^seed (\d): \[(.*)\]$", printed, re.M)
-    assert [seed for seed, _ in orders] == ["5", "5", "6"]
-    assert orders[0] == orders[1] and orders[0][1] != orders[2][1]
+    orders = dict(re.findall(r"^(loader [AB], epoch [12]): \[(.*)\]$", printed, re.M))
+    first, second = orders["loader A, epoch 1"], orders["loader A, epoch 2"]
+    assert (orders["loader B, epoch 1"], orders["loader B, epoch 2"]) == (first, second)
+    assert first != second
+    for seed, same in ((5, True), (6, False)):
+        generator = torch.Generator().manual_seed(seed)
+        loader = torch.utils.data.DataLoader(range(5), 5, shuffle=True, generator=generator)
+        assert (str(next(iter(loader)).tolist()) == f"[{first}]") is same
 
 
 def test_the_weighted_sampler_gives_both_classes_the_same_chance(lesson):
@@ -57,6 +62,16 @@ def test_the_weighted_sampler_gives_both_classes_the_same_chance(lesson):
     assert torch.isclose(weights[rare == 0].sum(), weights[rare == 1].sum())
     assert len(lesson["drawn"]) == 1000
     assert 440 < int(lesson["drawn"].sum()) < 560  # 500, give or take nearly four standard deviations of 15.8
+
+
+def test_an_epoch_of_weighted_draws_leaves_out_more_than_half_of_the_frequent_class(lesson):
+    generator = np.random.default_rng(5)
+    chances = 0.5 / np.where(lesson["rare"].numpy() == 1, 10, 90)  # one half for each class
+    assert np.allclose(lesson["weights"].numpy() / lesson["weights"].numpy().sum(), chances)
+    assert np.allclose(1000 * chances[lesson["rare"].numpy() == 1], 50)
+    epochs = [set(generator.choice(100, size=100, p=chances)) for _ in range(300)]
+    missing = [sum(index not in drawn for index in np.flatnonzero(lesson["rare"].numpy() == 0)) for drawn in epochs]
+    assert 45 < np.mean(missing) < 60  # of 90
 
 
 def test_padding_keeps_each_picture_in_its_corner_and_adds_only_black(lesson):
@@ -72,8 +87,9 @@ def test_padding_keeps_each_picture_in_its_corner_and_adds_only_black(lesson):
 
 
 def test_the_batch_sampler_decides_what_shares_a_batch(printed):
-    assert re.findall(r"^own batches: tensor\((.*)\)$", printed, re.M) == ["[0, 9]", "[1, 2, 3]", "[5]"]
-    assert "own order:  tensor([7, 7, 2, 0])\n" in printed
+    assert re.findall(r"^own batches: (.*)$", printed, re.M) == ["['a', 'j']", "['b', 'c', 'd']", "['f']"]
+    assert "own order:   ['h', 'h', 'c', 'a']\n" in printed
+    assert "batch_size=4 makes [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]\n" in printed
 
 
 def test_batched_fetching_gives_the_same_pictures_with_one_call_a_batch(lesson, printed):
