@@ -67,7 +67,7 @@ class TwoLayers(nn.Module):
         self.second = nn.Linear(hidden, num_classes)
 
     def forward(self, images):
-        x = self.flatten(images)  # (N, 3, 32, 32) -> (N, 3072)
+        x = self.flatten(images)  # (N, 3, 32, 32) -> (N, 3072), N: pictures in the batch
         x = torch.relu(self.first(x))  # -> (N, hidden)
         return self.second(self.dropout(x))  # -> (N, num_classes)
 
@@ -77,18 +77,18 @@ print(model)
 print("logits", tuple(model(batch).shape))
 for name, parameter in model.named_parameters():
     print(f"{name:13} {tuple(parameter.shape)}")
-print("parameters", sum(p.numel() for p in model.parameters()), "= (3072 + 1) * 64 + (64 + 1) * 10")
+print("numbers that training can change:", sum(parameter.numel() for parameter in model.parameters()))
 
 # %% 5. Watch it learn
 
 
-def accuracy(model):
-    """The share of the 2,000 test pictures for which the largest of the ten logits is the right one."""
+def accuracy(model, images, labels):
+    """The share of the pictures for which the largest of the ten logits is the right one."""
     with torch.no_grad():
-        return (model(test_images).argmax(dim=1) == test_labels).float().mean().item()
+        return (model(images).argmax(dim=1) == labels).float().mean().item()
 
 
-print(f"before: {accuracy(model):.0%} right")
+print(f"before: {accuracy(model, train_images, train_labels):.0%} right")
 train_loader = DataLoader(TensorDataset(train_images, train_labels), batch_size=50, shuffle=True)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
 for epoch in range(1, 9):
@@ -107,14 +107,14 @@ for mode in (model.train, model.eval):
     mode()
     print(f"{mode.__name__}(): training={model.training}, in the dropout too: {model.dropout.training}")
     print("  same answers twice:", torch.equal(model(batch), model(batch)))
-    print(f"  {accuracy(model):.0%} right")
+    print(f"  {accuracy(model, test_images, test_labels):.0%} right")
 
 # %% 7. The state_dict: what a model has learned
 twin = TwoLayers(hidden=64, num_classes=10).eval()
-print(f"a new twin: {accuracy(twin):.0%} right")
+print(f"a new twin: {accuracy(twin, test_images, test_labels):.0%} right")
 print("it holds", list(model.state_dict()))
 print("loading:", twin.load_state_dict(model.state_dict()))
-print(f"the twin now: {accuracy(twin):.0%} right")
+print(f"the twin now: {accuracy(twin, test_images, test_labels):.0%} right")
 print("the same answers:", torch.equal(model(batch), twin(batch)))
 
 # %% 8. Break it: `__int__` for `__init__`
@@ -157,7 +157,7 @@ plain_list = [nn.Flatten(), nn.Linear(3 * 32 * 32, 20), nn.Linear(20, 10)]
 for layers in (plain_list, nn.ModuleList(plain_list)):
     many = ManyLayers(layers)
     shape, registered, saved = tuple(many(batch).shape), len(list(many.parameters())), len(many.state_dict())
-    print(f"{type(layers).__name__}: logits {shape}, parameters {registered}, in the state_dict {saved}")
+    print(f"{type(layers).__name__}: logits {shape}, parameter tensors {registered}, in the state_dict {saved}")
 try:
     torch.optim.SGD(ManyLayers(plain_list).parameters(), lr=0.02)
 except ValueError as error:

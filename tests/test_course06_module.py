@@ -32,8 +32,20 @@ def test_the_network_is_two_matrix_products_with_a_relu_between(lesson):
 
 def test_the_printed_parameter_count_is_the_size_of_all_arrays(lesson, printed):
     sizes = [math.prod(value.shape) for value in lesson["model"].state_dict().values()]
-    assert f"\nparameters {sum(sizes)} = (3072 + 1) * 64 + (64 + 1) * 10\n" in printed
+    assert f"\nnumbers that training can change: {sum(sizes)}\n" in printed
     assert sum(sizes) == (3072 + 1) * 64 + (64 + 1) * 10
+
+
+def test_a_module_with_one_hidden_layer_more_has_the_parameters_that_the_notes_ask_for():
+    layers = nn.Sequential(nn.Linear(3072, 64), nn.Linear(64, 32), nn.Linear(32, 10))
+    assert sum(parameter.numel() for parameter in layers.parameters()) == 199_082
+
+
+def test_accuracy_is_the_share_of_the_given_pictures_that_are_right(lesson):
+    images, labels = lesson["train_images"][:300], lesson["train_labels"][:300]
+    answers = [int(row.argmax()) for row in lesson["model"].eval()(images).detach().numpy()]
+    right = sum(answer == label for answer, label in zip(answers, labels.tolist(), strict=True))
+    assert lesson["accuracy"](lesson["model"], images, labels) == pytest.approx(right / 300)
 
 
 def test_the_network_learns_and_remembers(lesson, printed):
@@ -201,8 +213,8 @@ def test_the_encoder_lets_every_tile_look_at_every_other_and_knows_no_order(less
 
 
 def test_a_plain_list_hides_its_layers_and_a_module_list_does_not(lesson, printed):
-    assert "\nlist: logits (64, 10), parameters 0, in the state_dict 0\n" in printed
-    assert "\nModuleList: logits (64, 10), parameters 4, in the state_dict 4\n" in printed
+    assert "\nlist: logits (64, 10), parameter tensors 0, in the state_dict 0\n" in printed
+    assert "\nModuleList: logits (64, 10), parameter tensors 4, in the state_dict 4\n" in printed
     hidden, shown = (
         lesson["ManyLayers"](lesson["plain_list"]),
         lesson["ManyLayers"](nn.ModuleList(lesson["plain_list"])),
