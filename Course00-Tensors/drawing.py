@@ -39,9 +39,14 @@ def draw_ranks():
     sheet(ax, 0.7, 2, 1, 1, BLUE)
     sheet(ax, 2.6, 2, 1, 3, BLUE)
     sheet(ax, 5.3, 1.75, 2, 3, BLUE)
+    look = {"ha": "center", "va": "center", "fontsize": 10}
+    for x, y in ((5.3, 1.75), (7.9, 1.8)):  # the sides of the table and of the picture
+        ax.text(x - 0.3, y + 0.5, "H", **look)
+        ax.text(x + 0.75, y + 1.3, "W", **look)
     colours = (BLUE, GREEN, ORANGE)  # the last is in front: red, green, blue from the front
     for depth, colour in enumerate(colours):
-        sheet(ax, 8.8 - 0.3 * depth, 1.2 + 0.3 * depth, 2, 3, colour)
+        sheet(ax, 8.8 - 0.45 * depth, 0.9 + 0.45 * depth, 2, 3, colour)
+        ax.text(10.05 - 0.45 * depth, 1.15 + 0.45 * depth, "BGR"[depth], **look, color="white", weight="bold")
     for which in range(4):
         for depth, colour in enumerate(colours):
             x, y = 12.4 + 2.5 * (which % 2), 0.15 + 1.75 * (which // 2)

@@ -53,10 +53,11 @@ print("250 + 10 as uint8:  ", (bright + 10).item())
 print("250 + 10 as float32:", (bright.float() + 10).item())
 
 # %% 4. Indexing
-table = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]])  # 12 stands in row 1, column 2
-print("table[1]         ", table[1])  # (3, 4) -> (4,)
-print("table[1:2]       ", table[1:2])  # (3, 4) -> (1, 4)
-print("table[:, 2]      ", table[:, 2])  # (3, 4) -> (3,)
+table = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]])
+print("table\n", table)
+print("table[1]         ", table[1])
+print("table[1:2]       ", table[1:2])
+print("table[:, 2]      ", table[:, 2])
 print("table[-1, ::2]   ", table[-1, ::2])
 print("table[table > 12]", table[table > 12])
 print("table[1, 2]      ", table[1, 2], "with .item():", table[1, 2].item())
@@ -82,8 +83,8 @@ images = torch.from_numpy(array).permute(0, 3, 1, 2)  # (64, 32, 32, 3) -> (64, 
 print("images", tuple(images.shape), images.dtype)
 
 floats = images.float() / 255  # 0…255 -> 0…1
-mean = floats.mean(dim=(0, 2, 3), keepdim=True)  # (64, 3, 32, 32) -> (1, 3, 1, 1): one mean a colour
-centred = floats - mean  # (64, 3, 32, 32) - (1, 3, 1, 1): broadcasting
+mean = floats.mean(dim=(0, 2, 3), keepdim=True)  # one mean for each colour
+centred = floats - mean  # broadcasting
 print("mean", tuple(mean.shape))
 print("mean of what is left:", centred.mean(dim=(0, 2, 3)).abs().round(decimals=3))
 
@@ -108,7 +109,7 @@ fig.savefig(output_dir("Course00-Tensors") / "pictures.png", dpi=110)
 
 # %% 8. A slope by hand, then by PyTorch
 def f(x):
-    """x² + 2x, whose slope is 2x + 2."""
+    """The curve of this lesson: x² + 2x."""
     return x**2 + 2 * x
 
 
@@ -116,39 +117,41 @@ x = torch.tensor(3.0, requires_grad=True)
 y = f(x)
 y.backward()
 print("y =", y.item())
-print("slope by the rule:", 2 * 3.0 + 2)
-print(f"by a small step:   {(f(3.01) - f(2.99)) / 0.02:.1f}")
-print("by PyTorch:       ", x.grad.item())
+print(f"slope by a small step: {(f(3.01) - f(2.99)) / 0.02:.1f}")
+print("by the rule 2x + 2:   ", 2 * 3.0 + 2)
+print("by PyTorch:           ", x.grad.item())
 
 # %% 9. Break it: backward three times
 x = torch.tensor(3.0, requires_grad=True)
-never_cleared, cleared_first = [], []
+first_loop, second_loop = [], []
 for _ in range(3):
     f(x).backward()
-    never_cleared.append(x.grad.item())
+    first_loop.append(x.grad.item())
 for _ in range(3):
     x.grad = None
     f(x).backward()
-    cleared_first.append(x.grad.item())
-print("never cleared:", never_cleared)
-print("cleared first:", cleared_first)
+    second_loop.append(x.grad.item())
+print("three times:     ", first_loop)
+print("with x.grad=None:", second_loop)
 
-# %% 10. Vary one thing: the size of a step downhill
+# %% 10. Vary one thing: the learning rate
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=True)
 curve = torch.linspace(-7, 5, 200)
-for ax, step_size in zip(axes, (0.02, 0.2, 1.02), strict=True):
+for ax, rate in zip(axes, (0.02, 0.2, 1.02), strict=True):
     x = torch.tensor(3.0, requires_grad=True)
     path = [x.item()]
     for _ in range(10):
         f(x).backward()
         with torch.no_grad():  # the step itself is not recorded
-            x -= step_size * x.grad
+            x -= rate * x.grad
         x.grad = None
         path.append(x.item())
-    print(f"step size {step_size:4}: x arrives at {path[-1]:4.1f}")
+    print(f"rate {rate:4}: x arrives at {path[-1]:4.1f}")
     ax.plot(curve.numpy(), f(curve).numpy(), color="#0072B2")
     ax.plot(path, [f(at) for at in path], "o-", color="#D55E00", linewidth=1)
-    ax.set(title=f"step size {step_size}", xlabel="x", xticks=range(-6, 5, 2))
+    ax.plot(path[0], f(path[0]), "o", color="white", markeredgecolor="#D55E00", markersize=9, markeredgewidth=2)
+    ax.annotate("start", (path[0], f(path[0])), (9, -9), textcoords="offset points", fontsize=11)
+    ax.set(title=f"learning rate {rate}", xlabel="x", xticks=range(-6, 5, 2))
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("x² + 2x")
 fig.savefig(output_dir("Course00-Tensors") / "downhill.png", dpi=110)

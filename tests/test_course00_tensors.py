@@ -55,6 +55,7 @@ def test_a_byte_starts_again_at_zero_and_a_float_does_not(lesson, printed):
 def test_the_table_tells_row_and_column_of_each_number(lesson):
     table = lesson["table"]
     assert table.tolist() == [[10 * i + j for j in range(4)] for i in range(3)]
+    assert f"table\n {table}\n" in run_lesson("Course00-Tensors").printed, "shown before the question"
     assert "table[table > 12] tensor([13, 20, 21, 22, 23])" in run_lesson("Course00-Tensors").printed
 
 
@@ -142,8 +143,8 @@ def test_the_gradient_of_a_weighted_sum_is_the_inputs(lesson):
 
 def test_gradients_add_up_until_they_are_cleared(lesson):
     slope = 2 * 3.0 + 2
-    assert lesson["never_cleared"] == [slope, 2 * slope, 3 * slope]
-    assert lesson["cleared_first"] == [slope] * 3
+    assert lesson["first_loop"] == [slope, 2 * slope, 3 * slope]
+    assert lesson["second_loop"] == [slope] * 3
 
 
 def test_backward_on_a_result_computed_anew_adds_the_slope_at_the_same_place(printed):
@@ -173,12 +174,12 @@ def test_what_is_detached_counts_as_a_plain_number():
 
 def test_ten_steps_arrive_creep_or_climb_as_the_formula_says():
     printed = run_lesson("Course00-Tensors").printed
-    for step_size in (0.02, 0.2, 1.02):
+    for rate in (0.02, 0.2, 1.02):
         x = 3.0
         for _ in range(10):
-            x -= step_size * (2 * x + 2)
-        assert f"step size {step_size:4}: x arrives at {x:4.1f}\n" in printed
-    assert abs(x + 1) > 4, "the last step size climbs"
+            x -= rate * (2 * x + 2)
+        assert f"rate {rate:4}: x arrives at {x:4.1f}\n" in printed
+    assert abs(x + 1) > 4, "the last rate climbs"
 
 
 def test_row_against_column_compares_everything_with_everything(lesson):
