@@ -27,8 +27,8 @@ from common.paths import output_dir
 torch.manual_seed(0)
 root = Path(ants_bees("train").root)  # the folder on disk is all that we take from it: the rest is built below
 for class_folder in sorted(root.iterdir()):
-    names = sorted(path.name for path in class_folder.iterdir())
-    print(f"train/{class_folder.name}: {len(names)} files, from {names[0]} to {names[-1]}")
+    first = min(path.name for path in class_folder.iterdir())
+    print(f"train/{class_folder.name}: the first file is {first}")
 
 
 # %% 2. The smallest data set, by hand
@@ -56,7 +56,7 @@ print("one by one      ", [label for number, label in odd_or_even])
 path = min((root / "bees").iterdir())
 image = Image.open(path)
 print("PIL:   ", path.name, "size", image.size, "mode", image.mode)  # size is (width, height)
-print("tensor:", tuple(pil_to_tensor(image).shape))  # (channels, height, width)
+print("tensor:", tuple(pil_to_tensor(image).shape))
 
 
 # %% 4. Label, first way: the folder's name
@@ -82,7 +82,7 @@ image, label = bees[0]
 print("bees[0]:", label, image.size)
 print("samples:", len(ants), "and", len(bees))
 
-# %% 5. Predict the number of ants, then look
+# %% 5. Count the samples
 print("kinds of files:", dict(Counter(path.suffix for path in ants.paths)))
 strays = [i for i, path in enumerate(ants.paths) if path.suffix == ".gif"]
 for i in strays:
