@@ -99,7 +99,7 @@ print("ant/getting dark: brightest pixel", [int(dark.max()) for dark in pixels("
 indices = [*range(8), *range(len(dataset) - 8, len(dataset))]  # eight ants from the front, eight bees from the back
 squares = [np.array(ImageOps.fit(dataset[i][0], (64, 64))) for i in indices]  # the middle square, scaled to 64x64
 batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)  # (16, 64, 64, 3) -> (16, 3, 64, 64)
-grid = make_grid(batch, nrow=8, padding=2)  # (16, 3, 64, 64) -> (3, 134, 530)
+grid = make_grid(batch, nrow=8, padding=2)  # sixteen pictures become one
 with SummaryWriter(logs / "pictures") as writer:
     writer.add_image("grid/make_grid", grid, 0)
     writer.add_images("grid/add_images", batch, 0)  # plural: lays the grid by itself, without lines between
@@ -119,12 +119,12 @@ for event in read("crowd").Histograms("downhill/crowd")[::5]:
 
 # %% 7. Break it: a picture outside 0…1
 with SummaryWriter(logs / "mistakes") as writer:
+    writer.add_image("range/float 0 to 1", tensor / 255, 0)
     writer.add_image("range/float 0 to 255", tensor.float(), 0)
     writer.add_image("range/float -1 to 1", tensor / 255 * 2 - 1, 0)
-    writer.add_image("range/float 0 to 1", tensor / 255, 0)
-for tag in ("range/float 0 to 255", "range/float -1 to 1", "range/float 0 to 1"):
+for tag in ("range/float 0 to 1", "range/float 0 to 255", "range/float -1 to 1"):
     (arrived,) = pixels("mistakes", tag)
-    print(f"{tag:20} black {(arrived == 0).mean():4.0%}, white {(arrived == 255).mean():4.0%} of the numbers")
+    print(f"{tag:20} become 0: {(arrived == 0).mean():4.0%}, become 255: {(arrived == 255).mean():4.0%}")
 
 # %% 8. Break it: two runs in one folder
 for pause, start, steps in ((0, 4.0, 8), (1, 3.0, 4)):
