@@ -142,7 +142,12 @@ def photograph_all(page: "Page", address: str) -> None:
 
     open_tab(page, "Scalars")
     chart_with_lines(page, "downhill/y")
+    runs = page.locator("tf-scalar-dashboard tf-runs-selector #names-regex input").first
+    runs.fill("rate|squares")  # the runs of the charts alone: there are fewer colours than runs
+    page.wait_for_timeout(1500)
     photograph(page, "scalars", 800)
+    runs.fill("")
+    page.wait_for_timeout(1500)
     show_what_was_logged(page)
     photograph(page, "unsmoothed", 490, left=285, top=120, width=1000)
     filter_tags(page, "tf-scalar-dashboard", "twice")
@@ -158,13 +163,20 @@ def photograph_all(page: "Page", address: str) -> None:
     photograph(page, "grid", 390, left=285, top=120, width=1050)
     filter_tags(page, "tf-image-dashboard", "range")
     picture_on_page(page, "range/float 0 to 255")
-    photograph(page, "range", 910, left=285, top=120, width=1050)
+    page.set_viewport_size({"width": 1580, "height": HEIGHT})  # all three side by side
+    page.wait_for_timeout(500)
+    left = int(page.locator("tf-image-loader").first.bounding_box()["x"]) - 16
+    photograph(page, "range", 530, left=left, top=120, width=left + 1130)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     filter_tags(page, "tf-image-dashboard", "")
 
     open_tab(page, "Histograms")
     histogram = page.locator("tf-histogram-loader").first
     histogram.locator('[icon="fullscreen"]').click()
     histogram.locator("svg path").first.wait_for(state="attached")
+    page.mouse.move(600, 450)  # into the chart and out again, so that its dots for the mouse disappear
+    page.wait_for_timeout(500)
+    page.mouse.move(WIDTH - 5, HEIGHT - 10)
     photograph(page, "histograms", 720)
     filter_tags(page, "tf-histogram-dashboard", "learning")
     page.locator("tf-histogram-loader svg path").nth(1).wait_for(state="attached")
