@@ -16,13 +16,14 @@ from common.models import CifarCNN
 from common.paths import checkpoint_dir, output_dir
 
 lesson = "Course20-ModelTest"
-path = output_dir(lesson) / "one_picture.png"  # or any picture of yours
+sample = output_dir(lesson) / "one_picture.png"  # cell 2 saves this picture
+path = sample  # or a picture of yours, which is only read: "photos/dog.jpg"
 weights = checkpoint_dir(lesson) / "one_picture.pt"
 
 # %% 2. A picture, and weights if there are none
 test_set = cifar10(train=False)
 classes = test_set.classes
-Image.fromarray(test_set.data[186]).resize((128, 128)).convert("RGBA").save(path)  # four channels, as screenshots have
+Image.fromarray(test_set.data[186]).resize((128, 128)).convert("RGBA").save(sample)  # 4 channels, as screenshots have
 
 if weights.exists():
     print("weights of an earlier run")
@@ -45,23 +46,24 @@ else:
 
 # %% 3. One picture, a dozen lines
 transform = v2.Compose([v2.Resize((32, 32)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-picture = Image.open(path).convert("RGB")  # three channels, whatever the file has
-image = transform(picture)  # (3, 32, 32), 0…1
-batch = image.unsqueeze(0)  # (3, 32, 32) -> (1, 3, 32, 32)
+picture = Image.open(path).convert("RGB")
+image = transform(picture)
+batch = image.unsqueeze(0)
 
 model = CifarCNN(num_classes=10)
 model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
 model.eval()
 with torch.no_grad():
-    logits = model(batch)  # (1, 3, 32, 32) -> (1, 10)
+    logits = model(batch)
 guess = logits.argmax(dim=1).item()
 print("shapes:", tuple(image.shape), tuple(batch.shape), tuple(logits.shape))
 print("the network says:", classes[guess])
-print("the truth is:    ", classes[test_set.targets[186]])
+if path == sample:
+    print("the truth is:    ", classes[test_set.targets[186]])
 
 # %% 4. Break it: forget convert
 try:
-    model(transform(Image.open(path)).unsqueeze(0))
+    model(transform(Image.open(sample)).unsqueeze(0))
 except RuntimeError as error:
     print(str(error).replace("], ", "],\n"))
 

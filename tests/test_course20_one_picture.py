@@ -19,12 +19,12 @@ SCRIPT = REPOSITORY / "Course20-ModelTest" / "one_picture.py"
 PAGE = SCRIPT.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def run_once():
+def run_once(script=SCRIPT):
     printed, before = io.StringIO(), (os.getcwd(), torch.random.get_rng_state())  # noqa: PTH109
     os.chdir(home())
     try:
         with contextlib.redirect_stdout(printed):
-            names = runpy.run_path(str(SCRIPT), run_name="__main__")
+            names = runpy.run_path(str(script), run_name="__main__")
     finally:
         os.chdir(before[0])
         torch.random.set_rng_state(before[1])
@@ -85,6 +85,21 @@ def test_the_second_run_takes_the_weights_of_the_first(run):
     names, printed = run_once()
     assert "no weights yet" in run[1] and "weights of an earlier run" in printed
     assert names["weights"].read_bytes() == saved and torch.equal(names["logits"], run[0]["logits"])
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("RGB", ".jpg"), ("L", ".jpg"), ("RGBA", ".png")])
+def test_a_picture_of_your_own_is_classified_and_not_written(run, tmp_path, mode, suffix):
+    own = tmp_path / f"own{suffix}"
+    Image.new(mode, (40, 70)).save(own)
+    before = own.read_bytes()
+    source = SCRIPT.read_text(encoding="utf-8")
+    assert source.count("path = sample ") == 1
+    changed = tmp_path / "changed.py"
+    changed.write_text(source.replace("path = sample ", f"path = {str(own)!r} "), encoding="utf-8")
+    names, printed = run_once(changed)
+    assert own.read_bytes() == before
+    assert names["picture"].size == (40, 70) and "the network says: " in printed
+    assert "the truth is" in run[1] and "the truth is" not in printed, "nobody told the script what it shows"
 
 
 def test_the_page_has_the_cells_of_the_script_and_is_short():
