@@ -52,5 +52,5 @@ for left, colour, title, before, lines, each in [
 
 arrow(axes, (WIDTH + 0.1, 2.7), (6.5, 2.7), GREY)
 arrow(axes, (9.4, -0.1), (2.8, -0.1), GREY, bend=-0.16)
-axes.text(6.1, -1.05, "print, log, save a checkpoint; then the next epoch", ha="center", fontsize=12, color=GREY)
+axes.text(6.1, -1.05, "print, log, save the weights; then the next epoch", ha="center", fontsize=12, color=GREY)
 figure.savefig(output_dir("Course18-ModelTrainProcess") / "epoch.png")

@@ -38,7 +38,7 @@ print(f"{len(train_loader)} training batches; the last one has {len(train_set) %
 
 # %% 3. Model, loss and optimizer
 model = CifarCNN(num_classes=len(classes))  # (N, 3, 32, 32) -> (N, 10): one logit per class
-model = model.to(device, memory_format=torch.channels_last)  # the same numbers; on a CPU twice as fast
+model = model.to(device, memory_format=torch.channels_last)  # the same numbers; faster on a CPU
 loss_fn = nn.CrossEntropyLoss()
 optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
 print("parameters", sum(p.numel() for p in model.parameters()))
@@ -65,7 +65,7 @@ for epoch in range(1, epochs + 1):
         images, labels = images.to(device), labels.to(device)
         logits = model(images)  # forward: (N, 3, 32, 32) -> (N, 10)
         loss = loss_fn(logits, labels)  # the mean over this batch
-        optimizer.zero_grad()  # clear the gradients of the step before
+        optimizer.zero_grad()  # clear the gradients of the last step
         loss.backward()  # a gradient for every parameter
         optimizer.step()  # move every parameter a little
 
@@ -111,7 +111,7 @@ for ax, measure in zip(axes, ["loss", "accuracy"], strict=True):
     ax.legend(frameon=False)
 fig.savefig(output_dir(lesson) / "curves.png", dpi=110)
 
-# %% 7. Look at the wrong pictures
+# %% 7. Look at the wrong answers
 model.eval()
 with torch.no_grad():
     logits = torch.cat([model(images.to(device)).cpu() for images, _ in test_loader])  # (2000, 10)
@@ -136,13 +136,13 @@ fig.savefig(output_dir(lesson) / "wrong.png", dpi=110)
 
 # %% 8. Overfit on purpose: few pictures, many epochs
 few_images, few_labels = next(iter(DataLoader(train_set, batch_size=250, shuffle=True)))  # 250 of 10,000
-new_images, new_labels = next(iter(DataLoader(test_set, batch_size=250)))  # never learned from
+new_images, new_labels = next(iter(DataLoader(test_set, batch_size=500)))  # never learned from
 second_model = CifarCNN(num_classes=len(classes)).to(memory_format=torch.channels_last)  # new weights
 optimizer = torch.optim.Adam(second_model.parameters(), lr=learning_rate)
 few = {"loss": [], "accuracy": []}
 new = {"loss": [], "accuracy": []}
 
-for _ in range(20):
+for _ in range(30):
     second_model.train()
     loss_sum, correct = 0.0, 0
     for index in torch.randperm(250).split(25):  # 10 shuffled batches
@@ -160,14 +160,14 @@ for _ in range(20):
     with torch.no_grad():
         logits = second_model(new_images)
     new["loss"].append(loss_fn(logits, new_labels).item())
-    new["accuracy"].append((logits.argmax(dim=1) == new_labels).sum().item() / 250)
-print(f"after 20 epochs: training accuracy {few['accuracy'][-1]:.0%}, test accuracy {new['accuracy'][-1]:.0%}")
+    new["accuracy"].append((logits.argmax(dim=1) == new_labels).sum().item() / 500)
+print(f"after 30 epochs: training accuracy {few['accuracy'][-1]:.0%}, test accuracy {new['accuracy'][-1]:.0%}")
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for ax, measure in zip(axes, ["loss", "accuracy"], strict=True):
-    ax.plot(range(1, 21), few[measure], color="#0072B2", label="250 training pictures")
-    ax.plot(range(1, 21), new[measure], color="#D55E00", label="250 test pictures")
-    ax.set(title=measure, xlabel="epoch", xticks=[1, 5, 10, 15, 20])
+    ax.plot(range(1, 31), few[measure], color="#0072B2", label="250 training pictures")
+    ax.plot(range(1, 31), new[measure], color="#D55E00", label="500 test pictures")
+    ax.set(title=measure, xlabel="epoch", xticks=[1, 10, 20, 30])
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
@@ -179,7 +179,7 @@ model.eval()
 for forget in (False, True):
     model.zero_grad()
     norms = []
-    for _ in range(4):  # the same batch and the same weights four times: the gradient should be the same
+    for _ in range(4):  # the same batch four times, and no step
         if not forget:
             model.zero_grad()
         loss_fn(model(images.to(device)), labels.to(device)).backward()

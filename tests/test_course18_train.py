@@ -103,13 +103,14 @@ def test_the_drawn_mistakes_are_the_six_wrong_answers_with_the_largest_shares(le
     assert shares[worst].amax(dim=1).tolist() == pytest.approx(of_wrong_answers.topk(6).values.tolist(), abs=1e-3)
 
 
-def test_with_few_pictures_the_training_loss_vanishes_and_the_test_loss_rises_again(lesson):
+def test_with_few_pictures_the_training_loss_vanishes_and_the_test_accuracy_stops_far_below(lesson):
     few, new = lesson["few"], lesson["new"]
-    assert few["accuracy"][-1] > 0.95 and few["loss"][-1] < 0.3
-    assert new["accuracy"][-1] < 0.5
-    assert max(new["loss"][-5:]) > 1.1 * min(new["loss"]) and new["loss"].index(min(new["loss"])) < 15
+    assert few["accuracy"][-1] > 0.98 and few["loss"][-1] < 0.1
+    assert len(new["accuracy"]) == 30 and new["accuracy"][-1] < 0.5
+    assert sum(new["accuracy"][-5:]) / 5 - sum(new["accuracy"][-10:-5]) / 5 < 0.04, "it no longer rises"
+    assert new["loss"][-1] > 1.05 * min(new["loss"]) and new["loss"].index(min(new["loss"])) < 20
     learned, unseen = ({image.numpy().tobytes() for image in lesson[f"{which}_images"]} for which in ("few", "new"))
-    assert len(learned) == len(unseen) == 250 and not learned & unseen
+    assert (len(learned), len(unseen)) == (250, 500) and not learned & unseen
 
 
 def test_collecting_batchnorms_statistics_again_takes_the_jumps_away(lesson):
@@ -168,7 +169,9 @@ def test_zero_grad_may_stand_anywhere_between_a_step_and_the_next_backward(order
                 case "step":
                     optimizer.step()
     assert torch.allclose(model.weight, by_hand.weight, atol=1e-6) == right
-    assert torch.equal(model.weight, start.weight) == (not right), "all gradients were zero, so nothing moved"
+    assert torch.equal(model.weight, start.weight) == (not right), "no gradient was left, so nothing moved"
+    if not right:
+        assert model.weight.grad is None
 
 
 def test_without_eval_the_answer_depends_on_the_neighbours(printed, lesson):
