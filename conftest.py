@@ -18,7 +18,7 @@ _TESTS = Path(__file__).parent / "tests"
 _NO_NETWORK = str(_TESTS / "no_network")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_NO_NETWORK, os.environ.get("PYTHONPATH")]))
 os.environ["MPLBACKEND"] = "Agg"
-sys.path[:0] = [_NO_NETWORK, str(_TESTS)]
+sys.path[:0] = [_NO_NETWORK, str(_TESTS), str(_TESTS.parent / "tools")]
 sys.modules.pop("sitecustomize", None)
 import pytest  # noqa: E402
 import sitecustomize  # noqa: E402, F401
@@ -69,6 +69,24 @@ def course_home(tmp_path, monkeypatch):
     """An empty home for one test."""
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of two classes that anybody can tell apart: 24 + 8 pictures of red and of blue."""
+    from torchvision.transforms.v2.functional import to_pil_image
+
+    root = tmp_path_factory.mktemp("pictures")
+    generator = torch.Generator().manual_seed(0)
+    for split, count in (("train", 24), ("test", 8)):
+        for label, name in enumerate(("blue", "red")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = torch.randint(0, 90, (3, 40, 48), generator=generator, dtype=torch.uint8)
+                image[2 - 2 * label] += 150
+                to_pil_image(image).save(folder / f"{i}.png")
+    return root
 
 
 @pytest.fixture(scope="module")

@@ -465,3 +465,14 @@ def test_nbval_compares_stored_and_fresh_outputs(tmp_path):
     assert passes("0.25\n")
     assert not passes("0.26\n")
     assert not passes("", count=None), "a cell that was never run"
+
+
+@pytest.mark.parametrize("tool", ["weave_notebooks.py", "update_figures.py"])
+def test_a_lesson_that_is_not_there_is_one_line_and_exit_code_2(tool):
+    command = [sys.executable, REPOSITORY / "tools" / tool, "Course99"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=os.environ)
+    assert done.returncode == 2 and done.stdout == ""
+    assert (
+        done.stderr.startswith("nothing here is called 'Course99'; there are Course00-")
+        and done.stderr.count("\n") == 1
+    )

@@ -1,6 +1,6 @@
 """Draw the pictures of the notes again: run the lessons, then copy what their notes show into their figures/.
 
-Run   python tools/update_figures.py [LESSON …]      all lessons, or those that are named
+Run   python tools/update_figures.py [LESSON …]      all lessons, or those whose names begin so: Course08
 """
 
 import os
@@ -9,15 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests"))
+from lessons import LESSONS, chosen, drawn_figure, pages_of, run_page, shown_figures
 
+from common.paths import REPOSITORY
+
+lessons = chosen(LESSONS, sys.argv[1:])
 with tempfile.TemporaryDirectory() as home:
     os.environ["COURSE_HOME"] = os.environ["TORCH_HOME"] = home
     os.environ["MPLBACKEND"] = "Agg"
-    from lessons import LESSONS, drawn_figure, pages_of, run_page, shown_figures
-
-    for lesson in sys.argv[1:] or LESSONS:
+    for lesson in lessons:
         for page in pages_of(lesson):
             run_page(page)
         drawn = {target: drawn_figure(lesson, Path(target).name) for target in shown_figures(lesson)}

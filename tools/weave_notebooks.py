@@ -20,28 +20,16 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import jupytext
 import nbformat
+from lessons import SECOND_READING_LINE, WOVEN, Page, about_same, chosen, is_printed, split_at_headings
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from lessons import (  # noqa: E402
-    SECOND_READING_LINE,
-    WOVEN,
-    Page,
-    about_same,
-    is_printed,
-    split_at_headings,
-)
-
-from common.paths import home  # noqa: E402
+from common.paths import REPOSITORY, home
 
 METADATA = {  # no versions: they differ from machine to machine
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -372,14 +360,6 @@ def weave_file(page: Page) -> str:
     return f"{page}: {page.notebook.name}, {len(notebook.cells)} cells, {hidden} outputs folded, {size} KB"
 
 
-def chosen(names: list[str]) -> list[Page]:
-    """The pages whose names begin with one of these; all where none is given."""
-    for name in names:
-        if not any(str(page).startswith(name.rstrip("/")) for page in WOVEN):
-            sys.exit(f"no page is called {name!r}; there are {', '.join(map(str, WOVEN))}")
-    return [page for page in WOVEN if not names or any(str(page).startswith(name.rstrip("/")) for name in names)]
-
-
 def main(names: list[str]) -> int:
     """Weave the pages; those that cannot be woven keep their notebooks. Returns 0, or 1 where one could not."""
     failed = 0
@@ -387,7 +367,7 @@ def main(names: list[str]) -> int:
         os.environ["COURSE_HOME"] = os.environ["TORCH_HOME"] = folder
         os.environ["OMP_NUM_THREADS"] = "1"
         with ProcessPoolExecutor(AT_ONCE) as pool:
-            for future in as_completed([pool.submit(weave_file, page) for page in chosen(names)]):
+            for future in as_completed([pool.submit(weave_file, page) for page in chosen(WOVEN, names)]):
                 try:
                     print(future.result(), flush=True)
                 except Unfit as error:

@@ -1,4 +1,4 @@
-"""Runs the lessons for the tests: each one once, in a home of its own, with what it printed and what it left."""
+"""Runs the lessons, for the tests and the tools: each one once, with what it printed and what it left."""
 
 import contextlib
 import functools
@@ -90,6 +90,15 @@ def pages_of(lesson: str) -> list[Page]:
     folder = REPOSITORY / lesson
     own = Page(lesson, script_of(lesson), folder / "notes.md", folder / "lesson.ipynb")
     return [own, *pages_beside(lesson)]
+
+
+def chosen(things: list, names: list[str]) -> list:
+    """The lessons or pages whose names begin with one of these; all where none is given. Exit code 2 for others."""
+    for name in names:
+        if not any(str(thing).startswith(name.rstrip("/")) for thing in things):
+            print(f"nothing here is called {name!r}; there are {', '.join(map(str, things))}", file=sys.stderr)
+            sys.exit(2)
+    return [thing for thing in things if not names or any(str(thing).startswith(name.rstrip("/")) for name in names)]
 
 
 def load_module(path: Path) -> ModuleType:
