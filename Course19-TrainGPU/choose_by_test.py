@@ -1,6 +1,6 @@
 """Course 19 · TrainGPU — how much does it flatter to choose the best epoch by the test pictures?
 
-Run   python Course19-TrainGPU/choose_by_test.py        ten short runs, about three minutes
+Run   python Course19-TrainGPU/choose_by_test.py    ten runs, three minutes
 
 Each run trains on few pictures and notes, after every epoch, which of 2,000 test pictures it gets right. A quarter of
 them then plays the test split, and the other three quarters are fresh pictures, which nobody chooses by. One person
@@ -12,21 +12,23 @@ import statistics
 
 import torch
 from torch import nn
-from train import build_loaders, build_model, build_optimizer, complete_options, evaluate, train_one_epoch
+from train import build_loaders, build_model, build_optimizer, evaluate, train_one_epoch
+
+from trainer.options import new_run_options
 
 device, loss_fn = torch.device("cpu"), nn.CrossEntropyLoss()
 too_high = {"validation": [], "test": []}  # chosen by -> points by which each report was too high
 for seed in range(10):
-    given = {"data": "drawn", "limit": 2000, "epochs": 15, "schedule": "constant", "lr": 0.02, "seed": seed}
-    options = complete_options(given, saved=None)
+    typed = "--data drawn --limit 2000 --epochs 15 --schedule constant --lr 0.02 --seed"
+    options = new_run_options([*typed.split(), str(seed)])
     loaders, about_data = build_loaders(options, device)
     torch.manual_seed(seed)
     model = build_model(options["model"], len(about_data["classes"]), device)
-    optimizer, schedule = build_optimizer(model, options, options["epochs"] * len(loaders["train"]))
+    optimizer, scheduler = build_optimizer(model, options, options["epochs"] * len(loaders["train"]))
     val_accuracy, right = [], []
     for epoch in range(options["epochs"]):
         loaders["train"].set_epoch(epoch)
-        train_one_epoch(model, loaders["train"], loss_fn, optimizer, schedule)
+        train_one_epoch(model, loaders["train"], loss_fn, optimizer, scheduler)
         val_accuracy.append(evaluate(model, loaders["val"], loss_fn)[1])
         with torch.no_grad():
             right.append(torch.cat([model(images).argmax(dim=1) == labels for images, labels in loaders["test"]]))

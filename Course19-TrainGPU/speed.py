@@ -1,14 +1,20 @@
 """Course 19 · TrainGPU — what makes a training step fast, and by how much?
 
-Run   python Course19-TrainGPU/speed.py                 every rung three times, about nine minutes
-      python Course19-TrainGPU/speed.py --quick         a look, in half a minute
-      python Course19-TrainGPU/speed.py --neighbours 1  beside another program that keeps one core busy
+Run   python Course19-TrainGPU/speed.py           all three times, ten minutes
+      python Course19-TrainGPU/speed.py --quick   a look, in half a minute
+      python Course19-TrainGPU/speed.py --neighbours 1
+                                beside a program that keeps one core busy
 See   outputs/Course19-TrainGPU/speed.png
 Read  notes.md, section 9
 
-A ladder from the loop of the video courses to train.py's own, one change a rung. Each rung trains the classic network
-for one epoch and then evaluates it, in a process of its own, since threads and memory are settled when a process
-starts. The rungs take turns, so that whatever else the machine does meets them all: what counts are ratios in a turn.
+A ladder from the loop of the video courses to train.py's own, one change a
+rung. Each rung trains the classic network for one epoch and then evaluates it,
+in a process of its own, because threads and memory are settled when a process
+starts. The rungs take turns, so that whatever else the machine does meets them
+all: what counts are ratios in a turn. Beside them stands the floor: the
+network's convolutions and matrix products alone. No trainer can be faster.
+Where the CPU has no bfloat16 instructions, the rung that needs them is left
+out, because train.py leaves it out, too.
 """
 
 import argparse
@@ -28,15 +34,16 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from train import Tally, build_model, evaluate, train_one_epoch
+from train import EpochMetrics, build_model, evaluate, train_one_epoch
 
 from common import UserError
-from common.cli import OneLineParser, exit_code, number
-from common.cpu import SLEEP_SOON, keep_freed_memory
-from common.data import MemoryLoader, open_data
-from common.device import DEVICES, pick_device
-from common.figures import BLUE, ORANGE, save_figure
+from common.data import open_data
+from common.device import DEVICES, cpu_capability, has_fast_bfloat16, pick_device
 from common.paths import output_dir, shown
+from trainer.cli import OneLineParser, number, run_cli
+from trainer.loader import MemoryLoader
+from trainer.plots import BLUE, ORANGE, save_figure
+from trainer.startup import SLEEP_SOON, keep_freed_memory
 
 try:
     import resource
@@ -52,7 +59,8 @@ RUNGS = {  # a short name -> what the rung adds to the one above it
     "sleep": "waiting threads sleep: train.py",
     "amp": "bfloat16: train.py --amp",
 }
-BATCH_SIZE = 64
+FLOORS = {"floor": "its convolutions and products alone", "floor-amp": "the same in bfloat16"}
+BATCH_SIZE, TEST_BATCH_SIZE = 64, 250
 SAME_LOSS = 1e-3  # how far, relatively, a loss may lie from the first rung's where the mathematics is the same
 
 
@@ -61,6 +69,9 @@ SAME_LOSS = 1e-3  # how far, relatively, a loss may lie from the first rung's wh
 
 def measure(rung: str, file: str, device_name: str, cifar_files: bool) -> dict:
     """One epoch on the pictures in the file, and an evaluation on a fifth of them, after a warm-up."""
+    if rung in FLOORS:
+        keep_freed_memory()
+        return measure_floor(pick_device(device_name)[0], amp=rung == "floor-amp")
     has = set(list(RUNGS)[: list(RUNGS).index(rung) + 1])
     if cifar_files:
         np.ones(31 * 2**20, np.uint8)  # taken and freed at once: glibc learns from it to keep blocks of that size
@@ -72,11 +83,38 @@ def measure(rung: str, file: str, device_name: str, cifar_files: bool) -> dict:
     return train_and_evaluate(has, pictures, device)
 
 
+def measure_floor(device: torch.device, amp: bool, seconds: float = 3.0) -> dict:
+    """Pictures a second where nothing is computed but the convolutions and matrix products, forward and backward."""
+    speeds = {}
+    for name, batch_size in (("speed", BATCH_SIZE), ("test_speed", TEST_BATCH_SIZE)):
+        x = torch.rand(batch_size, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
+        layers = []
+        with torch.no_grad():
+            for layer in build_model("cnn-classic", 10, device).model:
+                if list(layer.parameters()):
+                    layers.append((layer, x.clone()))  # with what this layer gets to see
+                x = layer(x)
+        steps, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            for i, (layer, inputs) in enumerate(layers):
+                inputs.requires_grad_(name == "speed" and i > 0)  # the pictures need no gradient
+                with torch.autocast(device.type, torch.bfloat16, enabled=amp), torch.set_grad_enabled(name == "speed"):
+                    outputs = layer(inputs)
+                if name == "speed":
+                    outputs.backward(outputs.detach())
+                    inputs.grad = layer.weight.grad = layer.bias.grad = None
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            steps += 1
+        speeds[name] = steps * batch_size / (time.perf_counter() - start)
+    return speeds
+
+
 class AsInTheVideos(Dataset):
     """What torchvision's CIFAR10 does with transform=ToTensor(): one picture at a time, through PIL."""
 
     def __init__(self, pictures: np.ndarray):
-        self.pictures, self.to_tensor = pictures, transforms.ToTensor()
+        self.pictures, self.to_tensor = pictures, transforms.ToTensor()  # on purpose
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -92,15 +130,15 @@ def train_and_evaluate(has: set[str], pictures: np.ndarray, device: torch.device
     if "channels" not in has:
         model = model.to(memory_format=torch.contiguous_format)
     loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
     test_pictures = pictures[: len(pictures) // 5]
     train_batches, test_batches = load(pictures, has, device, True), load(test_pictures, has, device, False)
-    amp, tally = "amp" in has, Tally()
-    each_step = tally.settle if device.type == "cpu" else None  # train.py, too, looks at each step on a CPU
+    amp, metrics = "amp" in has, EpochMetrics()
+    each_step = metrics.sync if device.type == "cpu" else None  # train.py, too, looks at each step on a CPU
 
     (system, faults), start = usage(), time.perf_counter()
     if "sums" in has:
-        loss, _ = train_one_epoch(model, train_batches, loss_fn, optimizer, schedule, amp, tally, each_step)
+        loss, _ = train_one_epoch(model, train_batches, loss_fn, optimizer, scheduler, amp, metrics, each_step)
     else:
         loss = videos_epoch(model, train_batches, loss_fn, optimizer)
     middle, (system_after, faults_after) = time.perf_counter(), usage()
@@ -135,7 +173,7 @@ def load(pictures: np.ndarray, has: set[str], device: torch.device, shuffle: boo
         loader = DataLoader(AsInTheVideos(pictures), BATCH_SIZE, sampler=order)
         return ((images.to(device), labels.to(device)) for images, labels in loader)
     images, labels = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.arange(len(pictures)) % 10
-    size = BATCH_SIZE if shuffle else 250
+    size = BATCH_SIZE if shuffle else TEST_BATCH_SIZE
     loader = MemoryLoader(images.to(device), labels.to(device), size, [0.0] * 3, [1.0] * 3, shuffle=shuffle)
     return loader if "channels" in has else ((images.contiguous(), labels) for images, labels in loader)
 
@@ -172,18 +210,26 @@ def videos_evaluation(model, batches, loss_fn) -> float:
 # ---- The ladder ------------------------------------------------------------------------------------------------------
 
 
-def climb(arguments: list[str]) -> dict[str, dict]:
+def rungs_here(device: torch.device) -> list[str]:
+    """The rungs and floors that mean something on this device."""
+    fast = has_fast_bfloat16(device)
+    return [rung for rung in (*RUNGS, *FLOORS) if fast or rung not in ("amp", "floor-amp")]
+
+
+def climb(rungs: list[str], arguments: list[str]) -> dict[str, dict]:
     """One turn: every rung measured once. rung -> what measure() found. UserError where two rungs do different work."""
     turn = {}
-    for rung in RUNGS:
+    for rung in rungs:
         environment = dict(os.environ)
-        if list(RUNGS).index(rung) >= list(RUNGS).index("sleep"):
+        if rung in ("sleep", "amp", *FLOORS):
             environment |= SLEEP_SOON
         command = [sys.executable, __file__, "--rung", rung, *arguments]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise UserError(f"the rung {rung!r} failed, see above")
         turn[rung] = json.loads(done.stdout)
+        if rung in FLOORS:
+            continue
         for name in ("loss", "test_loss"):
             found, expected = turn[rung][name], turn["videos"][name]
             if rung != "amp" and abs(found / expected - 1) > SAME_LOSS:
@@ -192,13 +238,17 @@ def climb(arguments: list[str]) -> dict[str, dict]:
 
 
 def summarise(turns: list[dict]) -> dict[str, dict]:
-    """Medians over the turns; of "times" and "test_times", of the ratios to the videos' loop in the same turn."""
+    """Medians over the turns; "times" and "of_floor" are those of ratios to the same turn's first rung and floor."""
     rows = {}
-    for rung in RUNGS:
+    for rung in turns[0]:
         rows[rung] = {name: statistics.median(turn[rung][name] for turn in turns) for name in turns[0][rung]}
+        floor = "floor-amp" if "amp" in rung else "floor"
         for name in ("speed", "test_speed"):
             ratios = [turn[rung][name] / turn["videos"][name] for turn in turns]
             rows[rung][name.replace("speed", "times")] = statistics.median(ratios)
+            if floor in turns[0]:
+                shares = [turn[rung][name] / turn[floor][name] for turn in turns]
+                rows[rung][name.replace("speed", "of_floor")] = statistics.median(shares)
     return rows
 
 
@@ -210,7 +260,7 @@ def draw(rows: dict[str, dict], title: str) -> Figure:
     for offset, name, label, colour in ((-0.19, "times", "training", BLUE), (0.19, "test_times", "evaluation", ORANGE)):
         bars = axes.barh(places + offset, [row[name] for row in rows.values()], 0.36, color=colour, label=label)
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    axes.set_yticks(places, [RUNGS[rung] for rung in rows])
+    axes.set_yticks(places, [(RUNGS | FLOORS)[rung] for rung in rows])
     axes.invert_yaxis()
     axes.set(title=title, xlabel="pictures per second, in multiples of the videos' loop")
     axes.spines[["top", "right"]].set_visible(False)
@@ -229,13 +279,15 @@ def run(argv: list[str] | None) -> int:
     add("--neighbours", metavar="N", type=number(int, 0), default=0, help="processes that keep a core busy meanwhile")
     add("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
     add("--cifar-files", action="store_true", default=False, help="start as a reader of CIFAR-10's files does")
-    add("--rung", choices=list(RUNGS), help="one rung alone, in this process (with --file; for the program's own use)")
+    add("--rung", choices=[*RUNGS, *FLOORS], help=argparse.SUPPRESS)  # one alone, for the program's own use
     add("--file", help=argparse.SUPPRESS)
     options = vars(parser.parse_args(argv))
     if "rung" in options:
-        how = (options.get(name) for name in ("rung", "file", "device", "cifar_files"))
-        print(json.dumps(measure(*how)))
+        if not Path(options.get("file", "")).is_file():
+            raise UserError("--rung measures the pictures in a --file, which the ladder makes: leave --rung out")
+        print(json.dumps(measure(options["rung"], options["file"], options["device"], options["cifar_files"])))
         return 0
+    device, described = pick_device(options["device"])
 
     pictures = options.get("pictures", 1_280 if options["quick"] else 50_000)
     neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options["neighbours"])]
@@ -246,30 +298,32 @@ def run(argv: list[str] | None) -> int:
         arguments = ["--file", str(file), "--device", options["device"]] + ["--cifar-files"] * options["cifar_files"]
         try:
             for turn in range(options.get("turns", 1 if options["quick"] else 3)):
-                turns.append(climb(arguments))
+                turns.append(climb(rungs_here(device), arguments))
                 print(f"turn {turn + 1}: videos' loop {turns[-1]['videos']['speed']:,.0f} pictures/s", file=sys.stderr)
         finally:
             for neighbour in neighbours:
                 neighbour.kill()
     rows = summarise(turns)
-    print(f"{'':36} training                               evaluation")
-    print(f"{'':36} pictures/s  times  system  faults/step  pictures/s  times     loss")
+    print(f"{'':36} training            of the  evaluation          of the           system  faults")
+    print(f"{'':36} pictures/s  times   floor  pictures/s  times   floor     loss    time  a step")
     for rung, row in rows.items():
-        print(
-            f"{RUNGS[rung]:36} {row['speed']:10,.0f} {row['times']:6.2f} {row['system']:7.0%} {row['faults']:12,.0f} "
-            f"{row['test_speed']:11,.0f} {row['test_times']:6.2f} {row['loss']:8.5f}"
-        )
-    device, described = pick_device(options["device"])
-    where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else "a GPU"
+        line = f"{(RUNGS | FLOORS)[rung]:36} {row['speed']:10,.0f} {row['times']:6.2f} {row['of_floor']:7.0%} "
+        line += f"{row['test_speed']:11,.0f} {row['test_times']:6.2f} {row['test_of_floor']:7.0%}"
+        if rung in RUNGS:
+            line += f" {row['loss']:8.5f} {row['system']:7.0%} {row['faults']:7,.0f}"
+        print(line)
+    where = f"{torch.get_num_threads()} CPU threads, {cpu_capability()}" if device.type == "cpu" else "a GPU"
+    if "amp" not in rows:
+        print(f"bfloat16 is left out: this CPU ({cpu_capability()}) has no instructions for it")
     path = output_dir("Course19-TrainGPU") / "speed.png"
     save_figure(draw(rows, f"one epoch of {pictures:,} pictures, classic network, {where}"), path)
-    print(f"{described}\nbar chart: {shown(path)}")
+    print(f"{described}\ninstructions: {cpu_capability()}\nbar chart: {shown(path)}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0; 2 after one line on standard error where an option is wrong or two rungs do different work."""
-    return exit_code("speed.py", lambda: run(argv))
+    return run_cli("speed.py", lambda: run(argv))
 
 
 if __name__ == "__main__":

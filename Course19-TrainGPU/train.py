@@ -1,114 +1,45 @@
-"""Course 19 · TrainGPU — what does it take to trust a training script with your own pictures?
+"""Course 19 · TrainGPU — what makes a training script trustworthy?
 
-Run   python Course19-TrainGPU/train.py                     learns ten classes of pictures, in about a minute
-      python Course19-TrainGPU/train.py --recipe classic    the network and the settings of the video courses
-      python Course19-TrainGPU/train.py --data FOLDER       your own: FOLDER/train/<class>/*, FOLDER/test/<class>/*
-      python Course19-TrainGPU/train.py --resume            goes on where the last run stopped
-      torchrun --standalone --nproc-per-node 2 Course19-TrainGPU/train.py     in two processes (notes, section 11)
+Run   python Course19-TrainGPU/train.py                   ten classes, a minute
+      python Course19-TrainGPU/train.py --recipe classic  as in the videos
+      python Course19-TrainGPU/train.py --data FOLDER     your own pictures:
+                          FOLDER/train/<class>/* and FOLDER/test/<class>/*
+      python Course19-TrainGPU/train.py --resume          go on after a stop
+      torchrun --standalone --nproc-per-node 2 Course19-TrainGPU/train.py
 See   tensorboard --logdir logs
 Read  notes.md
 """
 
-import argparse
 import math
 import sys
-import time
 import warnings
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from common.cpu import tune_cpu
+from trainer import startup
 
 if __name__ == "__main__":
-    tune_cpu()  # before torch is imported: steps get faster, and the program a better neighbour (notes, section 9)
+    startup.prepare("train.py")  # new here: faster steps; torch reads these settings when it is imported (section 9)
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common import UserError, checkpoint, distributed, runs
-from common.cli import OneLineParser, exit_code, number
-from common.data import MemoryLoader, in_memory, mean_and_std, open_data, resolve_data, stratified
-from common.device import DEVICES, pick_device
-from common.figures import draw_curves, predictions_page, save_figure
-from common.models import MODELS, count_parameters, make_model
+from common import UserError
+from common.data import in_memory, mean_and_std, open_data, stratified
+from common.device import cpu_capability, has_fast_bfloat16, pick_device
+from common.models import count_parameters, make_model
 from common.paths import shown
-from common.stopping import Stopped, StopSignals
-from common.training import Tally, Training
+from trainer import distributed, runs
+from trainer.cli import run_cli
+from trainer.loader import MemoryLoader
+from trainer.options import new_run_options, parse_options, resumed_options
+from trainer.plots import plot_curves, predictions_page, save_figure
+from trainer.runs import Run
+from trainer.signals import Stopped, StopSignals
+from trainer.state import EpochMetrics, TrainingState, fingerprint, require_same_pictures
 
 LESSON = "Course19-TrainGPU"
-
-
-# ---- Options ---------------------------------------------------------------------------------------------------------
-
-
-TINY, HUGE = 1e-12, 1e30  # for rates: "more than nothing", and what float32 can still multiply
-RECIPE_OPTIONS = [  # option, its values, what it means, and what --recipe modern and --recipe classic set it to
-    ("model", list(MODELS), "the network", "cnn", "cnn-classic"),
-    ("epochs", number(int, 1), "passes over the training pictures", 10, 10),
-    ("batch-size", number(int, 1), "pictures a step, of all processes together", 64, 64),
-    ("optimizer", ["sgd", "adamw"], "how a gradient becomes a step", "sgd", "sgd"),
-    ("lr", number(float, TINY, HUGE), "learning rate; the peak, with onecycle", 0.05, 0.01),
-    ("momentum", number(float, 0, 1), "of sgd; Nesterov's, where it is not 0", 0.9, 0.0),
-    ("weight-decay", number(float, 0, HUGE), "pull of the weights towards 0", 5e-4, 0.0),
-    ("schedule", ["onecycle", "constant"], "the learning rate's way through the run", "onecycle", "constant"),
-    ("label-smoothing", number(float, 0, 1), "share of a label given to all classes", 0.1, 0.0),
-    ("normalize", bool, "pictures with mean 0 and standard deviation 1, not in 0…1", True, False),
-    ("augment", bool, "flip and crop the training pictures at random", True, False),
-]
-ADAMW_LR = 0.002  # where --optimizer adamw comes without --lr: the recipes' rates are SGD's
-DEFAULTS = {"recipe": "modern", "val_split": 0.1, "limit": None, "seed": 0, "device": "auto"}
-DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None, "save_every": 1000}
-# What may differ from the first part of a run that is resumed:
-FREE_ON_RESUME = {"resume", "out", "logdir", "device", "amp", "compile", "save_every"}
-
-
-def parse_options(argv: list[str] | None) -> dict:
-    """The options that were typed, and no others: {"batch_size": 32, …}."""
-    parser = OneLineParser(__doc__)
-    add, flag = parser.add_argument, argparse.BooleanOptionalAction
-    add("--recipe", choices=["modern", "classic"], help="sets all of the second group (default: modern)")
-    add("--data", help="auto: the real CIFAR-10 if it is in data/, else drawn (default) | drawn | cifar10 | FOLDER")
-    add("--val-split", type=number(float, 0, 0.9), help="share held out of the training pictures (default: 0.1)")
-    add("--limit", metavar="N", type=number(int, 1), help="only N training pictures, classes balanced: a quick try")
-    add("--seed", type=number(int, 0, 2**31), help="of weights, order, augmentation and split (default: 0)")
-    add("--device", choices=DEVICES, help="where to compute (default: auto)")
-    add("--amp", action=flag, help="bfloat16 where it is safe (default: on a GPU that is made for it)")
-    add("--compile", action=flag, help="torch.compile the network (default: no)")
-    add("--out", metavar="DIR", help=f"checkpoints and curves (default: the next checkpoints/{LESSON}/run-NNN)")
-    add("--logdir", metavar="DIR", help="TensorBoard (default: beside it under logs/, or inside --out)")
-    add("--save-every", metavar="K", type=number(int, 1), help="checkpoint after K steps, too (default: 1000)")
-    add("--resume", nargs="?", const="", metavar="RUN", help="go on with a run (folder or file; default: the newest)")
-    recipe = parser.add_argument_group("set by --recipe, each can be given on its own")
-    for name, values, meaning, modern, classic in RECIPE_OPTIONS:
-        how = {"action": flag} if values is bool else {"type": values}
-        how = {"choices": values} if isinstance(values, list) else how
-        recipe.add_argument(f"--{name}", help=f"{meaning} (modern: {modern}, classic: {classic})", **how)
-    return vars(parser.parse_args(argv))
-
-
-def complete_options(given: dict, saved: dict | None) -> dict:
-    """All options: what was given, over the recipe's and the other defaults, or over those of the stopped run."""
-    if "data" in given or saved is None:
-        given["data"] = resolve_data(given.get("data", "auto"))
-    if saved is None:
-        recipe = {n.replace("-", "_"): (modern, classic) for n, _, _, modern, classic in RECIPE_OPTIONS}
-        which = given.get("recipe", DEFAULTS["recipe"]) == "classic"
-        options = DEFAULTS | {name: pair[which] for name, pair in recipe.items()} | given
-        if options["optimizer"] == "adamw" and "lr" not in given:
-            options["lr"] = ADAMW_LR
-        return options
-
-    options = dict(saved["options"])
-    for name in given.keys() - FREE_ON_RESUME:
-        before, option, why = options[name], f"--{name.replace('_', '-')}", ""
-        if name == "epochs" and given["epochs"] >= saved["epoch"]:
-            if options["schedule"] == "constant":
-                continue  # without a schedule that ends with the last epoch, a run may as well be longer
-            why = ", and its learning rate is planned to end near 0 with the last of them"
-        if given[name] != before:
-            raise UserError(f"that run has {option} {before}{why}: leave {option} out, or start a new run")
-    return options | given
 
 
 # ---- Data, model, optimizer ------------------------------------------------------------------------------------------
@@ -116,33 +47,43 @@ def complete_options(given: dict, saved: dict | None) -> dict:
 
 def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, MemoryLoader], dict]:
     """Loaders "train", "val" (none with --val-split 0) and "test"; and what a checkpoint must say about the data."""
-    train_set, test_set = (distributed.one_then_all(open_data, options["data"], split) for split in ("train", "test"))
+    train_set = distributed.local_rank0_first(open_data, options["data"], "train")
+    test_set = distributed.local_rank0_first(open_data, options["data"], "test")
     classes = train_set.classes
     if classes != test_set.classes:
         differ = ", ".join(sorted(set(classes) ^ set(test_set.classes)))
         raise UserError(f"the training and the test pictures must have the same classes; only one of them has {differ}")
-    images, labels = in_memory(train_set)  # uint8 (N, 3, 32, 32), int64 (N,)
+    images, labels = distributed.broadcast_tensors(in_memory, train_set)  # uint8 (N, 3, 32, 32), int64 (N,)
+    test_images, test_labels = distributed.broadcast_tensors(in_memory, test_set)
 
-    kept = stratified(labels, options["limit"] or len(labels), options["seed"])
-    held_out = kept[stratified(labels[kept], round(options["val_split"] * len(kept)), options["seed"])]
-    kept = kept[~torch.isin(kept, held_out)]
-    if len(labels[kept].unique()) < len(classes):
-        raise UserError(f"{len(kept)} training pictures are too few for {len(classes)} classes: raise --limit")
-    last_step = (len(kept) - 1) % options["batch_size"] + 1
-    if last_step < distributed.world_size():
-        raise UserError(f"the last step of an epoch has {last_step} pictures, too few to share: change --batch-size")
-    # Measured on what is trained on alone: nothing about the other pictures may leak in.
-    mean, std = mean_and_std(images[kept]) if options["normalize"] else ([0.0] * 3, [1.0] * 3)
+    # new here: validation pictures, so that the test pictures choose nothing
+    used = stratified(labels, options["limit"] or len(labels), options["seed"])  # indices of pictures
+    val_count = round(options["val_split"] * len(used))
+    val_index = used[stratified(labels[used], val_count, options["seed"])]
+    train_index = used[~torch.isin(used, val_index)]
+    if len(labels[train_index].unique()) < len(classes):
+        raise UserError(f"{len(train_index)} training pictures are too few for {len(classes)} classes: raise --limit")
+    smallest_step = (len(train_index) - 1) % options["batch_size"] + 1  # the last one of an epoch
+    if smallest_step < distributed.world_size():
+        raise UserError(
+            f"the last step of an epoch has {smallest_step} pictures, too few to share: change --batch-size"
+        )
+    # Only from the training pictures: nothing about the others may leak in.
+    mean, std = mean_and_std(images[train_index]) if options["normalize"] else ([0.0] * 3, [1.0] * 3)
 
-    def loader(images: Tensor, labels: Tensor, batch_size: int, **how) -> MemoryLoader:
-        return MemoryLoader(images.to(device), labels.to(device), batch_size, mean, std, **how)
+    # new here: all pictures lie on the device from the start; a DataLoader would prepare them one by one
+    def loader(pictures: Tensor, classes: Tensor, batch_size: int, **kwargs) -> MemoryLoader:
+        kwargs |= {"rank": distributed.rank(), "world_size": distributed.world_size()}
+        return MemoryLoader(pictures.to(device), classes.to(device), batch_size, mean, std, **kwargs)
 
-    how = {"shuffle": True, "augment": options["augment"], "seed": options["seed"]}
-    loaders = {"train": loader(images[kept], labels[kept], options["batch_size"], **how)}
-    if len(held_out):
-        loaders["val"] = loader(images[held_out], labels[held_out], batch_size=250)
-    loaders["test"] = loader(*in_memory(test_set), batch_size=250)
-    return loaders, {"classes": list(classes), "mean": mean, "std": std, "data": options["data"]}
+    shuffled = {"shuffle": True, "augment": options["augment"], "seed": options["seed"]}
+    loaders = {"train": loader(images[train_index], labels[train_index], options["batch_size"], **shuffled)}
+    if val_count:
+        loaders["val"] = loader(images[val_index], labels[val_index], batch_size=250)
+    loaders["test"] = loader(test_images, test_labels, batch_size=250)
+    pictures = {"training": fingerprint(images, labels), "test": fingerprint(test_images, test_labels)}
+    metadata = {"classes": list(classes), "mean": mean, "std": std, "data": options["data"], "pictures": pictures}
+    return loaders, metadata
 
 
 def build_model(name: str, num_classes: int, device: torch.device) -> nn.Module:
@@ -150,8 +91,8 @@ def build_model(name: str, num_classes: int, device: torch.device) -> nn.Module:
     return make_model(name, num_classes).to(device, memory_format=torch.channels_last)
 
 
-def build_optimizer(model: nn.Module, options: dict, num_steps: int):
-    """The optimizer, and the schedule that moves its learning rate after each of num_steps steps."""
+def build_optimizer(model: nn.Module, options: dict, total_steps: int):
+    """The optimizer, and the scheduler that moves its learning rate after each step of the run."""
     lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
     if options["optimizer"] == "adamw":
         optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
@@ -160,203 +101,228 @@ def build_optimizer(model: nn.Module, options: dict, num_steps: int):
             model.parameters(), lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0
         )
     if options["schedule"] == "onecycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_steps, cycle_momentum=False)
-    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps, cycle_momentum=False)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)  # stays as it is
+
+
+def build_state(options: dict, metadata: dict, steps_per_epoch: int, device: torch.device) -> TrainingState:
+    """new here: all that changes while the network trains, in one place, so that it can be saved and put back."""
+    torch.manual_seed(options["seed"])
+    model = build_model(options["model"], len(metadata["classes"]), device)
+    optimizer, scheduler = build_optimizer(model, options, options["epochs"] * steps_per_epoch)
+    return TrainingState(model, optimizer, scheduler, metadata | {"model": options["model"], "options": options})
+
+
+def choose_amp(wanted: bool | None, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: as asked, but on a CPU only where it is faster; unasked, on GPUs made for it."""
+    fast = has_fast_bfloat16(device)
+    if wanted and device.type == "cpu" and not fast:
+        print(f"--amp is left out: this CPU ({cpu_capability()}) has no bfloat16 instructions, and would be slower")
+        return False
+    if wanted is None:
+        return device.type == "cuda" and fast
+    return wanted
 
 
 # ---- One epoch -------------------------------------------------------------------------------------------------------
 
 
-def train_one_epoch(model, batches, loss_fn, optimizer, schedule, amp=False, tally=None, after_step=None):
+def train_one_epoch(model, batches, loss_fn, optimizer, scheduler, amp=False, metrics=None, after_step=None):
     """One pass over the training batches: mean loss and accuracy (0…1) over all samples, as the weights went along.
 
-    The tally of an epoch that was stopped in its middle goes on; after_step() is called when a step is complete.
+    The metrics of an epoch that was stopped in its middle go on; after_step() is called when a step is complete.
     """
-    tally = tally or Tally()
+    if metrics is None:
+        metrics = EpochMetrics()
     model.train()
     for images, labels in batches:
         optimizer.zero_grad()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):  # new here: half the bits, where safe
             logits = model(images)
             loss = loss_fn(logits, labels)
         loss.backward()
         optimizer.step()
-        schedule.step()
-        tally.add(loss, logits, labels)
+        scheduler.step()  # new here: a learning rate for each step
+        metrics.update(loss, logits, labels)  # new here: no .item(), so a GPU need not wait
         if after_step:
-            after_step()
-    return tally.means()
+            after_step()  # new here: checkpoints, signals, a look at the loss: check_step()
+    return metrics.compute()
 
 
 @torch.no_grad()
 def evaluate(model, batches, loss_fn, amp: bool = False) -> tuple[float, float]:
     """Mean loss and accuracy (0…1) over all samples."""
-    tally = Tally()
+    metrics = EpochMetrics()
     model.eval()
     for images, labels in batches:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
             logits = model(images)
             loss = loss_fn(logits, labels)
-        tally.add(loss, logits, labels)
-    return tally.means()
-
-
-# ---- What a person sees ----------------------------------------------------------------------------------------------
-
-
-def describe(row: dict, epochs: int, is_best: bool) -> str:
-    """One epoch in one line."""
-    line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}"
-    for split in ("train", "val"):
-        if f"{split}_loss" in row:
-            line += f"   {split} loss {row[f'{split}_loss']:.3f} accuracy {row[f'{split}_accuracy']:6.2%}"
-    return line + f"   {row['seconds']:.1f} s" + ("   best so far" if is_best else "")
-
-
-def log(writer, row: dict) -> None:
-    """One epoch's numbers for TensorBoard: loss/train, loss/val, accuracy/train …; step = epoch."""
-    for name, value in row.items():
-        if name != "epoch":
-            writer.add_scalar("/".join(reversed(name.split("_"))), value, row["epoch"])
-    writer.flush()  # before the checkpoint that says this epoch is done
+        metrics.update(loss, logits, labels)
+    return metrics.compute()
 
 
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code 0; 2 after one line on standard error for what the user can mend; 130 after Ctrl-C, 143 after kill."""
-    return exit_code("train.py", lambda: run(parse_options(argv)))
+    """Train, and return the exit code.
+
+    0: done. 2: something the user can mend, after one line on standard error. 130: Ctrl-C. 143: kill.
+    """
+    return run_cli("train.py", lambda: train(argv))
 
 
-def run(given: dict) -> int:
+def train(argv: list[str] | None) -> int:
     """Build everything from the options, train, measure the test split once, say where everything lies."""
-    with ExitStack() as until_the_end:
-        stop = until_the_end.enter_context(StopSignals())
-        until_the_end.enter_context(distributed.processes(given.get("device", "auto")))
-        saved, out = None, None
-        if "resume" in given:
-            which = given["resume"] or given.get("out")
-            saved, out = distributed.from_first(runs.find_run, LESSON, which, until_the_end)
-        options = complete_options(given, saved)
-        if saved and "test" in saved and saved["epoch"] >= options["epochs"]:
-            print(f"nothing to do: {shown(out)} is finished, with {saved['test']['accuracy']:.2%} on the test pictures")
+    typed = parse_options(argv, defaults={}, description=__doc__)  # the defaults depend on the run that is resumed
+    resume = "resume" in typed
+    with (
+        StopSignals() as stop,  # new here: Ctrl-C ends the run between two steps
+        distributed.process_group(typed.get("device", "auto")),  # new here: the other processes, if there are any
+        runs.open_run(
+            LESSON, resume, typed.get("resume") or typed.get("out")
+        ) as run,  # new here: a folder for each run
+    ):
+        options = resumed_options(argv, run.saved, run.folder) if resume else new_run_options(argv)
+        if resume and "test" in run.saved and run.saved["epoch"] >= options["epochs"]:
+            accuracy = run.saved["test"]["accuracy"]
+            print(f"nothing to do: {shown(run.folder)} is finished, with {accuracy:.2%} on the test pictures")
             return 0
 
         device, reason = pick_device(options["device"])
         print(reason)
-        loaders, about_data = build_loaders(options, device)
+        amp = choose_amp(options["amp"], device)
+        loaders, metadata = build_loaders(options, device)
         sizes = ", ".join(f"{len(loader.labels):,} {split}" for split, loader in loaders.items())
-        print(f"data: {options['data']} ({sizes}; {len(about_data['classes'])} classes)")
-        torch.manual_seed(options["seed"])
-        model = build_model(options["model"], len(about_data["classes"]), device)
-        print(f"model: {options['model']} ({count_parameters(model):,} parameters), recipe: {options['recipe']}")
-        optimizer, schedule = build_optimizer(model, options, options["epochs"] * len(loaders["train"]))
-        about = about_data | {"model": options["model"], "options": options}
-        training = Training(model, optimizer, schedule, about)
-        if saved:
-            training.restore(saved, out)
-            steps = f" and {training.tally.steps} steps" if training.tally.steps else ""
-            print(f"resuming {shown(out)} after epoch {saved['epoch']} of {options['epochs']}{steps}")
-        else:
-            out = distributed.from_first(runs.claim_folder, LESSON, options["out"], until_the_end)
-            training.save(out / runs.LAST)  # a full or forbidden disk is found before the training
+        print(f"data: {options['data']} ({sizes}; {len(metadata['classes'])} classes)")
+        state = build_state(options, metadata, len(loaders["train"]), device)
+        print(f"model: {options['model']} ({count_parameters(state.model):,} parameters), recipe: {options['recipe']}")
+        if resume:
+            require_same_pictures(run.saved, metadata)
+            state.restore(run.saved, run.folder, len(loaders["train"]))
+            print_resumed(run, state, options)
+        run.begin(state, options["out"], options["logdir"])  # from here on, run.writer is there, in rank 0 alone
+        if run.writer and not resume:
+            with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch calls deprecated
+                run.writer.add_graph(state.model, next(iter(loaders["test"]))[0][:1])
 
-        logs, writer = runs.log_folder(LESSON, out, options["logdir"]), None  # only process 0 writes
-        if distributed.rank() == 0:
-            writer = until_the_end.enter_context(runs.log_writer(logs, first_epoch=len(training.history) + 1))
-            if not saved:
-                with warnings.catch_warnings(action="ignore"):  # add_graph() calls what PyTorch calls deprecated
-                    writer.add_graph(model, next(iter(loaders["test"]))[0][:1])
         loss_fn = nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
-        fit(training, loaders, loss_fn, options, out, writer, stop)
-        finish(training, loaders, loss_fn, out, writer)
-        print(f"TensorBoard   tensorboard --logdir {shown(logs.parent)}")
-        print(f"use it        python {shown(Path(__file__).parents[1] / 'Course20-ModelTest' / 'test.py')} PICTURE …")
+        fit(state, loaders, loss_fn, options, amp, run, stop)
+        finish(state, loaders, loss_fn, run)
         return 0
 
 
-def fit(training: Training, loaders: dict[str, MemoryLoader], loss_fn, options, out, writer, stop: StopSignals) -> None:
-    """Train for the epochs that are left, with checkpoints in `out`. UserError, and Stopped, between two steps."""
-    model, optimizer, schedule, history = training.model, training.optimizer, training.schedule, training.history
-    device, epochs, num_steps = loaders["train"].images.device, options["epochs"], len(loaders["train"])
-    amp = device.type == "cuda" and torch.cuda.is_bf16_supported(False) if options["amp"] is None else options["amp"]
-    compiled = torch.compile(model) if options["compile"] else model  # another road to the same weights
-    parallel = distributed.data_parallel(compiled, loaders["train"])
-    look_every = 1 if device.type == "cpu" else 50  # steps; on a GPU, each look makes the CPU wait
+def check_step(state: TrainingState, loader: MemoryLoader, save_every: int, run: Run, stop: StopSignals) -> None:
+    """After each step: is the loss finite, is a checkpoint due, was the run asked to stop? (notes, section 6)"""
+    metrics = state.metrics
+    is_last = metrics.steps == len(loader)  # saved, so that a stop in the validation loses nothing
+    is_due = is_last or metrics.steps % save_every == 0
+    if not is_due and loader.images.device.type != "cpu" and metrics.steps % 50:
+        return  # on a GPU, a look makes the CPU wait for all steps that are still to be computed
 
-    def save_last() -> None:
-        training.save(out / runs.LAST, keep_old_as=out / runs.PREVIOUS)
+    bad_step = metrics.sync()  # 0: all losses are finite
+    bad_step, signum = distributed.all_reduce_max([bad_step, stop.received])  # all processes decide alike
+    if bad_step:
+        lr = state.scheduler.get_last_lr()[0]
+        where = f"step {bad_step} of epoch {len(state.history) + 1} (learning rate {lr:.3g})"
+        raise UserError(f"the loss is not finite at {where}: start a new run with a smaller --lr")
+    if is_due or signum:
+        metrics.read_clock()
+        run.save_last(state)
+    if signum:
+        raise Stopped(signum, f"all is saved; --resume {shown(run.folder)} goes on with the next step")
 
-    def after_step() -> None:
-        """Is the loss finite, is a checkpoint due, did somebody ask to stop? All processes find the same answers."""
-        tally = training.tally
-        due = tally.steps % options["save_every"] == 0 or tally.steps == num_steps
-        if not due and tally.steps % look_every:
-            return
-        bad_step, signum = distributed.largest([tally.settle(), stop.received])
-        if bad_step:
-            where = f"step {bad_step} of epoch {len(history) + 1} (learning rate {schedule.get_last_lr()[0]:.3g})"
-            raise UserError(f"the loss is not finite at {where}: start a new run with a smaller --lr")
-        if due or signum:
-            tally.seconds = time.perf_counter() - started
-            save_last()
-        if signum:
-            raise Stopped(signum, f"all is saved; --resume {shown(out)} goes on with the next step")
 
-    stop.patient, stop.advice = True, f"--resume {shown(out)} goes on after the last checkpoint"
-    for epoch in range(len(history) + 1, epochs + 1):
-        tally = training.tally  # with steps in it, where the epoch was stopped in its middle
-        started = time.perf_counter() - tally.seconds
-        loaders["train"].set_epoch(epoch, first=tally.steps)
-        how = {"initial": tally.steps, "leave": False, "disable": None if writer else True}  # None: no bar in a file
-        batches = tqdm(loaders["train"], f"epoch {epoch}/{epochs}", **how)
-        loss, accuracy = train_one_epoch(parallel, batches, loss_fn, optimizer, schedule, amp, tally, after_step)
-        row = {"epoch": epoch, "lr": schedule.get_last_lr()[0], "train_loss": loss, "train_accuracy": accuracy}
+def fit(state: TrainingState, loaders, loss_fn, options: dict, amp: bool, run: Run, stop: StopSignals) -> None:
+    """Train for the epochs that are left, with checkpoints. UserError, and Stopped, between two steps."""
+    model, optimizer, scheduler, train_loader = state.model, state.optimizer, state.scheduler, loaders["train"]
+    fast_model = torch.compile(model) if options["compile"] else model  # new here: compiled, with the same weights
+
+    def share() -> float:
+        """This process's part of the pictures of the current step."""
+        return train_loader.share(state.metrics.steps)
+
+    parallel = distributed.data_parallel(fast_model, share)  # new here: gradients of all processes; alone, the model
+    after_step = partial(check_step, state, train_loader, options["save_every"], run, stop)
+    # No bar where the output is a file (None), nor in the other processes (True).
+    bar_options = {"leave": False, "disable": None if run.writer else True}
+
+    stop.advice = f"--resume {shown(run.folder)} goes on after the last checkpoint"
+    stop.deferred = True  # a signal now waits for the end of the step
+    for epoch in range(len(state.history) + 1, options["epochs"] + 1):
+        metrics = state.metrics  # with steps in it, where the epoch was stopped in its middle
+        metrics.start_clock()
+        train_loader.set_epoch(epoch, first=metrics.steps)
+        batches = tqdm(train_loader, f"epoch {epoch}/{options['epochs']}", initial=metrics.steps, **bar_options)
+        loss, accuracy = train_one_epoch(parallel, batches, loss_fn, optimizer, scheduler, amp, metrics, after_step)
+        row = {"epoch": epoch, "lr": scheduler.get_last_lr()[0], "loss/train": loss, "accuracy/train": accuracy}
         if "val" in loaders:
-            distributed.share_buffers(model)
-            with stop.at_once():
-                row["val_loss"], row["val_accuracy"] = evaluate(compiled, loaders["val"], loss_fn, amp)
-        row["seconds"] = time.perf_counter() - started
-        history.append(row)
-        training.tally = Tally()
+            distributed.broadcast_buffers(model)
+            with stop.at_once():  # no signal waits for a whole validation: nothing is lost
+                row["loss/val"], row["accuracy/val"] = evaluate(fast_model, loaders["val"], loss_fn, amp)
+        row["seconds"] = metrics.read_clock()
+        state.history.append(row)
+        state.metrics = EpochMetrics()
+
         # Without validation pictures there is nothing to choose by: the last epoch is the best.
-        is_best = "val" not in loaders or row["val_accuracy"] > training.best["accuracy"]
+        is_best = "val" not in loaders or row["accuracy/val"] > state.best["accuracy"]
         if is_best:
-            training.best = {"epoch": epoch, "accuracy": row.get("val_accuracy", -math.inf)}
-            training.save(out / "best.pt")
-        if writer:
-            log(writer, row)
-        save_last()
-        print(describe(row, epochs, is_best))
-    stop.patient = False  # from here on, nothing is lost by stopping at once
-    (signum,) = distributed.largest([stop.received])
+            state.best = {"epoch": epoch, "accuracy": row.get("accuracy/val", -math.inf)}
+            run.save_best(state)
+        run.log(row)
+        run.save_last(state)
+        print(describe(row, options["epochs"], is_best))
+
+    stop.deferred = False  # from here on, nothing is lost by stopping at once
+    signum = distributed.all_reduce_max([stop.received])[0]
     if signum:
         raise Stopped(signum, stop.advice)
 
 
-def finish(training: Training, loaders: dict[str, MemoryLoader], loss_fn, out: Path, writer) -> None:
-    """Measure the test pictures once, with the weights that were chosen without them; draw and print what came out."""
-    best = distributed.from_first(checkpoint.load, out / "best.pt")
-    training.model.load_state_dict(best["state_dict"])
-    loss, accuracy = evaluate(training.model, loaders["test"], loss_fn)
-    if not writer:
-        return  # process 0 writes
+def print_resumed(run: Run, state: TrainingState, options: dict) -> None:
+    """Where the run goes on."""
+    steps = f" and {state.metrics.steps} steps" if state.metrics.steps else ""
+    print(f"resuming {shown(run.folder)} after epoch {run.saved['epoch']} of {options['epochs']}{steps}")
+    logdir = run.saved["options"].get("logdir")
+    if logdir and not options["logdir"]:
+        print(f"it was logged to {logdir}: to go on there, add --logdir {logdir}")
+
+
+def describe(row: dict, epochs: int, is_best: bool) -> str:
+    """One epoch in one line."""
+    line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}"
+    for split in ("train", "val"):
+        if f"loss/{split}" in row:
+            line += f"  {split} loss {row[f'loss/{split}']:.3f} acc {row[f'accuracy/{split}']:6.2%}"
+    line += f"  {row['seconds']:.1f} s"
+    return line + "  best" if is_best else line
+
+
+def finish(state: TrainingState, loaders: dict[str, MemoryLoader], loss_fn, run: Run) -> None:
+    """new here: measure the test pictures once, with the weights that were chosen without them; draw, print."""
+    best = run.load_best()
+    state.model.load_state_dict(best["state_dict"])
+    loss, accuracy = evaluate(state.model, loaders["test"], loss_fn)
+    if not run.writer:
+        return  # rank 0 writes
     test = {"epoch": best["epoch"], "loss": loss, "accuracy": accuracy}
-    writer.add_scalar("loss/test", loss, test["epoch"])
-    writer.add_scalar("accuracy/test", accuracy, test["epoch"])
-    page = predictions_page(training.model, loaders["test"], training.about["classes"])
-    writer.add_figure("predictions", page, test["epoch"])
-    save_figure(page, out / "predictions.png")
-    save_figure(draw_curves(training.history, test), out / "curves.png")
-    finished = checkpoint.load(out / runs.LAST) | {"test": test}
-    checkpoint.save(out / runs.LAST, finished, keep_old_as=out / runs.PREVIOUS)
+    run.log({"epoch": best["epoch"], "loss/test": loss, "accuracy/test": accuracy})
+    page = predictions_page(state.model, loaders["test"], state.metadata["classes"])
+    run.writer.add_figure("predictions", page, test["epoch"])
+    save_figure(page, run.folder / "predictions.png")
+    save_figure(plot_curves(state.history, test), run.folder / "curves.png")
+    run.save_test(test)
 
     count = len(loaders["test"].labels)
+    test_py = shown(Path(__file__).parents[1] / "Course20-ModelTest" / "test.py")
     print(f"\nbest epoch    {test['epoch']}")
-    print(f"test accuracy {accuracy:.2%} of {count:,} pictures, measured once, with the weights of that epoch")
-    print(f"checkpoint    {shown(out / 'best.pt')}")
-    print(f"curves        {shown(out / 'curves.png')} (and predictions.png beside it)")
+    print(f"test accuracy {accuracy:.2%} of {count:,} pictures, measured once, with that epoch's weights")
+    print(f"checkpoint    {shown(run.best)}")
+    print(f"curves        {shown(run.folder / 'curves.png')}")
+    print(f"predictions   {shown(run.folder / 'predictions.png')}")
+    print(f"TensorBoard   tensorboard --logdir {shown(run.log_folder.parent)}")
+    print(f"use it        python {test_py} PICTURE …")
 
 
 if __name__ == "__main__":

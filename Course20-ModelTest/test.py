@@ -1,18 +1,19 @@
-"""Course 20 · ModelTest — what does a trained network say about pictures that it has never seen?
+"""Course 20 · ModelTest — what does a trained network say about new pictures?
 
-Run   python Course20-ModelTest/test.py PICTURE …                 what is on these pictures?
-      python Course20-ModelTest/test.py                           how good is it on the test pictures?
-      python Course20-ModelTest/test.py --checkpoint FILE …       with these weights, not the newest run's best
+Run   python Course20-ModelTest/test.py PICTURE …   what is on these pictures?
+      python Course20-ModelTest/test.py             how good is the network?
+      python Course20-ModelTest/test.py --checkpoint FILE …
+                               with these weights, not the newest run's best
 Read  notes.md
 """
 
 import sys
 from pathlib import Path
 
-from common.cpu import tune_cpu
+from trainer import startup
 
 if __name__ == "__main__":
-    tune_cpu()  # before torch is imported; see Course 19
+    startup.prepare("test.py")  # before torch is imported; see Course 19
 
 import torch
 from PIL import Image, ImageOps
@@ -21,12 +22,15 @@ from tqdm import tqdm
 
 from common import UserError
 from common.checkpoint import Trained, load_trained
-from common.cli import OneLineParser, exit_code, number
-from common.data import MemoryLoader, in_memory, open_data, read_image, to_uint8
+from common.data import in_memory, open_data
 from common.device import DEVICES, pick_device
 from common.drawn import CIFAR_CLASSES
-from common.figures import draw_confusion, draw_predictions, save_figure
-from common.paths import checkpoint_dir, output_dir, shown
+from common.paths import output_dir, shown
+from common.pictures import read_image, to_uint8
+from trainer import runs
+from trainer.cli import OneLineParser, number, run_cli
+from trainer.loader import MemoryLoader
+from trainer.plots import plot_confusion, plot_predictions, save_figure
 
 LESSON = "Course20-ModelTest"
 DEFAULTS = {"images": [], "checkpoint": None, "data": None, "device": "auto", "top": 3}
@@ -46,18 +50,18 @@ def parse_options(argv: list[str] | None) -> dict:
 
 def newest_checkpoint() -> Path:
     """The best.pt that was written last by Course19's train.py."""
-    found = list(checkpoint_dir("Course19-TrainGPU").glob("*/best.pt"))
-    if not found:
+    newest = runs.newest_best("Course19-TrainGPU")
+    if newest is None:
         raise UserError("nothing is trained yet: type python Course19-TrainGPU/train.py, or name a --checkpoint")
-    return max(found, key=lambda path: path.stat().st_mtime)
+    return newest
 
 
 @torch.no_grad()
 def predict(trained: Trained, images: Tensor, device: torch.device) -> Tensor:
     """Probabilities (N, num_classes) for uint8 images (N, 3, 32, 32), prepared exactly as for the training."""
     model: nn.Module = trained.model.to(device, memory_format=torch.channels_last).eval()
-    nobody_knows = torch.zeros(len(images), dtype=torch.int64, device=device)
-    loader = MemoryLoader(images.to(device), nobody_knows, 500, trained.mean, trained.std)
+    dummy_labels = torch.zeros(len(images), dtype=torch.int64, device=device)
+    loader = MemoryLoader(images.to(device), dummy_labels, 500, trained.mean, trained.std)
     batches = tqdm(loader, "predicting", leave=False, disable=None)
     return torch.cat([model(batch).softmax(dim=1) for batch, _ in batches]).cpu()
 
@@ -91,7 +95,7 @@ def classify(trained: Trained, paths: list[str], top: int, device: torch.device)
             likely = zip(best.values, best.indices, strict=True)
             print(f"{path:{width}}", *(f"{trained.classes[i]} {p:.1%}" for p, i in likely), sep="   ")
         page = output_dir(LESSON) / "predictions.png"
-        save_figure(draw_predictions(list(squares), probabilities, trained.classes, columns=4), page)
+        save_figure(plot_predictions(list(squares), probabilities, trained.classes, columns=4), page)
         print(f"annotated picture: {shown(page)}")
     return 0 if len(pictures) == len(set(paths)) else 2
 
@@ -110,7 +114,7 @@ def measure(trained: Trained, data: str, device: torch.device) -> int:
     for name, right, count in zip(dataset.classes, correct, total, strict=True):
         print(f"  {name:{width}} {right / count:6.1%} ({right:,} of {count:,})")
     path = output_dir(LESSON) / "confusion.png"
-    save_figure(draw_confusion(confusion, dataset.classes), path)
+    save_figure(plot_confusion(confusion, dataset.classes), path)
     print(f"confusion matrix: {shown(path)}")
     return 0
 
@@ -131,7 +135,7 @@ def run(options: dict) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0; 2 after one line on standard error for each thing the user can mend; 130 after Ctrl-C."""
-    return exit_code("test.py", lambda: run(parse_options(argv)))
+    return run_cli("test.py", lambda: run(parse_options(argv)))
 
 
 if __name__ == "__main__":

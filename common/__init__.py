@@ -1,4 +1,4 @@
-"""The small helpers that all lessons share: paths, data, drawn pictures, models, device, checkpoints."""
+"""The small helpers that all lessons share: paths, data sets, drawn pictures, download, models, device, checkpoints."""
 
 
 class UserError(Exception):

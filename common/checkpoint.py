@@ -1,14 +1,17 @@
-"""Checkpoints that are never half-written and never run code.
+"""Checkpoints that are never half-written, never run code, and hold what they must hold.
 
-A checkpoint of this course is a dictionary of tensors and plain values, with the keys of FORMAT below and whatever
-else the training needs to go on.
+A checkpoint of this course is a dictionary of tensors and plain values. SCHEMA says what stands under each key and
+what its value must be; no other module knows the keys and the file names.
 """
 
 import io
+import math
 import pickle
 import struct
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +20,13 @@ from torch import Tensor, nn
 
 from common import UserError
 from common.models import MODELS, make_model
-from common.paths import replacing
+from common.paths import atomic_write
 
-# What load_trained() needs of a checkpoint of ours; `classes` is a list of names, `mean` and `std` are per channel.
-FORMAT = ("model", "state_dict", "classes", "mean", "std")
+# The files in a run's folder: where the training stands, where it stood before, and the weights of the best epoch.
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 # Before it, torch.load(weights_only=True) was no protection (CVE-2025-32434 until 2.5.1, CVE-2026-24747 until 2.9.1).
 SAFE_TORCH = (2, 10)
-
-MSDOS_FOLDER = 0x10  # in the attributes of a file in a zip archive
-
-# What torch.load() raises for bytes that only look like a pickle.
-UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
-UNREADABLE += (ArithmeticError, MemoryError, struct.error)
 
 # What people hand over by mistake, by the first bytes of the file.
 LOOKALIKES = {
@@ -42,6 +39,113 @@ LOOKALIKES = {
     b"\x1f\x8b": "a gzip archive: unpack it first",
 }
 
+MSDOS_FOLDER = 0x10  # in the attributes of a file in a zip archive
+MAX_BYTES = 256 * 2**20  # of a file: twice what ResNet-18 needs with the two moments of AdamW
+MAX_VALUES = 1_000_000  # numbers, texts and tensors in one checkpoint; ours have some hundreds
+MAX_CLASSES = 10_000
+
+# What torch.load() raises for bytes that only look like a pickle.
+UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+UNREADABLE += (ArithmeticError, MemoryError, struct.error)
+
+
+# ---- What stands in a checkpoint -------------------------------------------------------------------------------------
+
+
+def is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def is_tensor(value) -> bool:
+    return isinstance(value, Tensor)
+
+
+def is_number(least: float = -math.inf, most: float = math.inf, kind=(int, float)) -> Callable:
+    """A check for numbers from least to most. NaN is none; neither is True, which Python counts as 1."""
+    return lambda value: isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_dict_of(check: Callable) -> Callable:
+    """A check for dictionaries with texts as keys and with values that all pass."""
+    return lambda value: isinstance(value, dict) and all(is_text(k) and check(v) for k, v in value.items())
+
+
+def is_list_of(check: Callable, least: int = 0, most: float = math.inf) -> Callable:
+    """A check for lists of least to most items that all pass."""
+    return lambda value: isinstance(value, list) and least <= len(value) <= most and all(map(check, value))
+
+
+def has(**checks: Callable) -> Callable:
+    """A check for dictionaries with exactly these keys."""
+    return lambda value: (
+        isinstance(value, dict) and value.keys() == checks.keys() and all(checks[key](value[key]) for key in checks)
+    )
+
+
+def is_history(value) -> bool:
+    """A row of numbers for each finished epoch, named as in TensorBoard: {"epoch": 1, "loss/train": 1.9, …}."""
+    return is_list_of(is_dict_of(is_number()))(value) and [row.get("epoch") for row in value] == [
+        *range(1, len(value) + 1)
+    ]
+
+
+is_count = is_number(0, 2**53, int)
+is_share = is_number(0, 1)
+is_loss = is_number(-1e300, 1e300)
+
+SCHEMA = {  # key -> (the check of its value, and in words what the value must be)
+    "model": (lambda value: is_text(value) and value in MODELS, f"one of {', '.join(MODELS)}"),
+    "state_dict": (is_dict_of(is_tensor), "a dictionary of names and tensors"),
+    "classes": (is_list_of(is_text, 2, MAX_CLASSES), f"a list of 2 to {MAX_CLASSES:,} names"),
+    "mean": (is_list_of(is_share, 3, 3), "a list of three numbers from 0 to 1"),
+    "std": (is_list_of(is_number(1e-6, 1), 3, 3), "a list of three numbers above 0 and up to 1"),
+    "data": (lambda value: value is None or is_text(value), "what --data takes"),
+    "options": (is_dict_of(lambda value: isinstance(value, str | int | float | None)), "a dictionary of options"),
+    "history": (is_history, "a list with a row of numbers for each epoch"),
+    "epoch": (is_count, "a whole number"),
+    "best": (has(epoch=is_count, accuracy=is_number(most=1)), "an epoch and an accuracy"),
+    "optimizer": (has(state=dict.__instancecheck__, param_groups=list.__instancecheck__), "an optimizer's state_dict"),
+    "scheduler": (is_dict_of(lambda value: True), "a scheduler's state_dict"),
+    "unfinished": (
+        has(steps=is_count, loss=is_loss, correct=is_count, count=is_count, seconds=is_number(0, 1e9)),
+        "steps, loss, correct, count and seconds of the epoch that is not finished",
+    ),
+    "random": (is_tensor, "the state of a random number generator"),
+    "pictures": (is_dict_of(is_dict_of(lambda value: isinstance(value, str | int))), "fingerprints of the pictures"),
+    "test": (has(epoch=is_count, loss=is_loss, accuracy=is_share), "an epoch, a loss and an accuracy"),
+}
+TRAINED_KEYS = ("model", "state_dict", "classes", "mean", "std")  # what test.py needs
+RESUME_KEYS = ("optimizer", "scheduler", "options", "history", "epoch", "best", "unfinished", "random")
+
+
+def check(contents: dict, path: Path) -> None:
+    """UserError that names the file and the first key of SCHEMA whose value is not what it must be."""
+    for key, (is_right, words) in SCHEMA.items():
+        if key in contents and not is_right(contents[key]):
+            raise UserError(f"{path} cannot be used: its {key!r} is not {words}. Take another checkpoint")
+
+
+def _as_of_today(contents: dict) -> dict:
+    """A checkpoint whose names are those of the first version of this course, with the names that SCHEMA has."""
+    if "schedule" not in contents:
+        return contents
+    contents = dict(contents)
+    contents["scheduler"] = contents.pop("schedule")
+    if isinstance(contents.get("unfinished"), list):
+        names = ("steps", "loss", "correct", "count", "seconds")
+        contents["unfinished"] = dict(zip(names, contents["unfinished"], strict=False))
+    if is_list_of(is_dict_of(is_number()))(contents.get("history")):
+        contents["history"] = [{_tag(name): value for name, value in row.items()} for row in contents["history"]]
+    return contents
+
+
+def _tag(name: str) -> str:
+    split, _, measure = name.partition("_")  # "train_loss" -> "loss/train"
+    return f"{measure}/{split}" if measure else name
+
+
+# ---- Writing and reading ---------------------------------------------------------------------------------------------
+
 
 def save(path: Path, contents: dict, keep_old_as: Path | None = None) -> None:
     """Write a checkpoint beside `path` and move it into place, so that a crash leaves the old one or the new one.
@@ -51,43 +155,27 @@ def save(path: Path, contents: dict, keep_old_as: Path | None = None) -> None:
     _demand_safe_torch()
     buffer = io.BytesIO()  # torch.save() into a file would turn a full disk into a RuntimeError of its own
     torch.save(contents, buffer)
-    with replacing(Path(path), keep_old_as) as beside:
+    with atomic_write(Path(path), keep_old_as) as beside:
         beside.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> dict:
-    """What the checkpoint holds, its tensors on the CPU, wherever they were saved.
+    """What the file holds, its tensors on the CPU, wherever they were saved.
 
     UserError for everything that is no checkpoint, is damaged, or holds more than tensors and plain values.
     torch.load() verifies no checksum (a flipped bit loads silently): the archive's own CRC-32 sums are checked first.
+    No more memory is taken than the file has bytes, whatever the sizes are that it claims.
     """
     _demand_safe_torch()
     path = Path(path)
-    if path.is_dir():
-        inside = sorted(p.name for p in path.glob("*.pt*"))
-        hint = f": name a file in it, such as {path / inside[0]}" if inside else ", and there is no checkpoint in it"
-        raise UserError(f"{path} is a folder{hint}")
+    start = _first_bytes(path)
+    is_archive = start.startswith(b"PK")
     try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}: check the name, or train one first") from None
-    except OSError as error:
-        raise UserError(f"cannot read the checkpoint {path} ({error.strerror})") from error
-    if not start:
-        raise UserError(f"the checkpoint {path} is empty: take another one")
-    for first_bytes, what in LOOKALIKES.items():
-        if start.lstrip().startswith(first_bytes):
-            raise UserError(f"{path} is no checkpoint but {what}")
-
-    try:
-        if start.startswith(b"PK"):
-            with zipfile.ZipFile(path) as archive:
-                # For torch.load(), an entry with this bit is a folder: it would return whatever lay in that memory.
-                if archive.testzip() or any(entry.external_attr & MSDOS_FOLDER for entry in archive.infolist()):
-                    raise zipfile.BadZipFile
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, zlib.error):
+        sizes = _check_archive(path) if is_archive else None
+        # Mapped, not read: a tensor that claims more than is there cannot be made, and nothing is copied yet.
+        contents = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        contents = _own_copy(contents, path, sizes)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError):
         raise UserError(f"the checkpoint {path} is damaged or cut short: take another one") from None
     except pickle.UnpicklingError:
         if not start.startswith((b"PK", b"\x80")):  # neither of torch.save()'s two formats: a text, most likely
@@ -103,6 +191,82 @@ def load(path: Path) -> dict:
     return contents
 
 
+def _first_bytes(path: Path) -> bytes:
+    """The first 64 bytes of the file. UserError for what cannot be a checkpoint at all."""
+    if path.is_dir():
+        inside = sorted(p.name for p in path.glob("*.pt*"))
+        hint = f": name a file in it, such as {path / inside[0]}" if inside else ", and there is no checkpoint in it"
+        raise UserError(f"{path} is a folder{hint}")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(64)
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}: check the name, or train one first") from None
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path} ({error.strerror})") from error
+    if not start:
+        raise UserError(f"the checkpoint {path} is empty: take another one")
+    for first_bytes, what in LOOKALIKES.items():
+        if start.lstrip().startswith(first_bytes):
+            raise UserError(f"{path} is no checkpoint but {what}")
+    if size > MAX_BYTES:
+        largest = f"networks of this course need at most {MAX_BYTES >> 20} MB"
+        raise UserError(f"the checkpoint {path} has {size >> 20:,} MB: {largest}. Take another one")
+    return start
+
+
+def _check_archive(path: Path) -> Counter:
+    """How many stored tensors there are of each size in bytes. BadZipFile where the archive is damaged.
+
+    UserError where it is compressed: torch.save() compresses nothing, and such an entry unpacks to any size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise UserError(f"{path} is compressed, as torch.save() never does it: take the file that it wrote")
+        # For torch.load(), an entry with this bit is a folder: it would return whatever lay in that memory.
+        if any(entry.external_attr & MSDOS_FOLDER for entry in entries):
+            raise zipfile.BadZipFile
+        if sum(entry.file_size for entry in entries) > path.stat().st_size or archive.testzip():
+            raise zipfile.BadZipFile
+        return Counter(entry.file_size for entry in entries if "/data/" in entry.filename)
+
+
+def _own_copy(contents, path: Path, sizes: Counter | None):
+    """The contents, with each tensor copied to memory of its own. UserError where they are no plain tensors and values.
+
+    sizes: of the tensors that are stored in the archive, see _check_archive(). A tensor must be one of them, whole.
+    """
+    seen, num_values, num_bytes = set(), 0, 0
+
+    def copy(value):
+        nonlocal num_values, num_bytes
+        num_values += 1
+        if num_values > MAX_VALUES:  # lists that hold the same list many times, which holds …
+            raise UserError(f"{path} holds more than {MAX_VALUES:,} values: no checkpoint of this course does")
+        if isinstance(value, Tensor):
+            if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.device.type != "cpu":
+                raise UserError(f"{path} holds tensors without plain numbers (sparse or meta, say): take another file")
+            storage = value.untyped_storage()
+            if sizes is not None and storage.nbytes() and storage.data_ptr() not in seen:
+                seen.add(storage.data_ptr())
+                sizes[storage.nbytes()] -= 1
+                if sizes[storage.nbytes()] < 0:
+                    raise UserError(f"{path} holds a tensor that claims more numbers than are there: it is damaged")
+            num_bytes += value.numel() * value.element_size()
+            if num_bytes > MAX_BYTES:  # one number, said to stand in a billion places
+                raise UserError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: no network of this course needs it")
+            return value.detach().clone()
+        if isinstance(value, dict):
+            return {copy(k): copy(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(map(copy, value)) if type(value) in (list, tuple) else tuple(map(copy, value))
+        return value
+
+    return copy(contents)
+
+
 def _demand_safe_torch() -> None:
     """UserError where this PyTorch's weights_only=True has known holes."""
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -112,6 +276,20 @@ def _demand_safe_torch() -> None:
             f"PyTorch {torch.__version__} can be made to run code by a prepared checkpoint: "
             f"install {needed} or newer, with pip install -r requirements.txt"
         )
+
+
+# ---- To go on with, or to use ----------------------------------------------------------------------------------------
+
+
+def load_run(path: Path) -> dict:
+    """A checkpoint that a training can go on from, checked. UserError where it is none, or where a value is wrong."""
+    contents = _as_of_today(load(path))
+    if not contents.keys() >= {*TRAINED_KEYS, *RESUME_KEYS}:
+        raise UserError(f"{path} holds weights but no training to go on with: take a run's {LAST}")
+    check(contents, path)
+    if not contents["best"]["epoch"] <= contents["epoch"] == len(contents["history"]):
+        raise UserError(f"{path} cannot be used: its 'history' is not that of {contents['epoch']} epochs")
+    return contents
 
 
 @dataclass
@@ -134,19 +312,22 @@ def load_trained(path: Path, classes: list[str]) -> Trained:
     (`module.` of DataParallel, `_orig_mod.` of torch.compile, `model1.` of somebody's class).
     """
     contents = load(path)
-    if all(key in contents for key in FORMAT):
-        model = make_model(contents["model"], len(contents["classes"]))
-        load_state(model, contents["state_dict"], path)
+    if all(key in contents for key in TRAINED_KEYS):
+        contents = _as_of_today(contents)
+        check(contents, path)
         name, classes, mean, std = (contents[key] for key in ("model", "classes", "mean", "std"))
+        model = _fitted(name, len(classes), contents["state_dict"], path)
         return Trained(model.eval(), name, classes, mean, std, contents.get("data"))
 
     for key in ("state_dict", "model_state_dict", "model", "net"):
         if isinstance(contents.get(key), dict):
             contents = contents[key]
-    linear = [value for value in contents.values() if isinstance(value, Tensor) and value.ndim == 2]
-    if not linear or not all(isinstance(value, Tensor) for value in contents.values()):
+    linear = [value for value in contents.values() if is_tensor(value) and value.ndim == 2]
+    if not linear or not is_dict_of(is_tensor)(contents):
         raise UserError(f"{path} is no checkpoint of this course and no state_dict: its keys are {_few(contents)}")
     num_classes = len(linear[-1])  # one row of the last linear weight for each class
+    if not 2 <= num_classes <= MAX_CLASSES:
+        raise UserError(f"{path} fits no network of this course: its last linear layer has {num_classes:,} outputs")
     name, model = _find_model(contents, num_classes, path)
     if num_classes != len(classes):
         classes = [f"class {i}" for i in range(num_classes)]
@@ -154,13 +335,26 @@ def load_trained(path: Path, classes: list[str]) -> Trained:
 
 
 def load_state(model: nn.Module, state_dict: dict, path: Path) -> None:
-    """Load every tensor, or raise a UserError that names the first one that does not fit or is not finite."""
+    """Load every tensor, or raise a UserError that names the first one that does not fit or holds no usable numbers."""
     if problem := _first_misfit(state_dict, model.state_dict()):
         raise UserError(f"{path} does not fit {type(model).__name__}: {problem}. Was it trained with another --model?")
     for name, value in state_dict.items():
         if not torch.isfinite(value).all():
             raise UserError(f"{path} is worthless: {name} holds NaN or infinite numbers. Take an earlier checkpoint")
+        if name.endswith("running_var") and (value < 0).any():
+            raise UserError(f"{path} is worthless: {name} holds negative variances. Take an earlier checkpoint")
     model.load_state_dict(state_dict)
+
+
+def _fitted(name: str, num_classes: int, state_dict: dict, path: Path) -> nn.Module:
+    """A network of MODELS with these weights. Whether they fit is seen before memory is taken for it."""
+    with torch.device("meta"):
+        shapes = make_model(name, num_classes)
+    if _first_misfit(state_dict, shapes.state_dict()):
+        load_state(shapes, state_dict, path)  # says what does not fit
+    model = make_model(name, num_classes)
+    load_state(model, state_dict, path)
+    return model
 
 
 def _find_model(state_dict: dict, num_classes: int, path: Path) -> tuple[str, nn.Module]:
@@ -168,23 +362,25 @@ def _find_model(state_dict: dict, num_classes: int, path: Path) -> tuple[str, nn
     theirs, _ = _without_shared_prefix(state_dict)
     misfits = {}
     for name in MODELS:
-        model = make_model(name, num_classes)
-        ours, prefix = _without_shared_prefix(model.state_dict())
-        if not _first_misfit(theirs, ours):
-            load_state(model, {prefix + key: value for key, value in theirs.items()}, path)
-            return name, model
-        misfits[name] = len(theirs.keys() & ours.keys()), _first_misfit(theirs, ours)
+        with torch.device("meta"):
+            ours, prefix = _without_shared_prefix(make_model(name, num_classes).state_dict())
+        problem = _first_misfit(theirs, ours)
+        if not problem:
+            return name, _fitted(name, num_classes, {prefix + key: value for key, value in theirs.items()}, path)
+        misfits[name] = len(theirs.keys() & ours.keys()), problem
     nearest = max(misfits, key=lambda name: misfits[name][0])
     raise UserError(f"{path} fits no network of this course; nearest is {nearest}, where {misfits[nearest][1]}")
 
 
 def _first_misfit(theirs: dict, ours: dict) -> str | None:
-    """In words: the first name or shape that differs between two state_dicts, or None."""
+    """In words: the first name, shape or kind of number that differs between two state_dicts, or None."""
     for name, value in ours.items():
         if name not in theirs:
             return f"{name} is missing from the file"
         if theirs[name].shape != value.shape:
             return f"{name} is {tuple(theirs[name].shape)} in the file and {tuple(value.shape)} in the network"
+        if theirs[name].is_floating_point() != value.is_floating_point():
+            return f"{name} is {theirs[name].dtype} in the file and {value.dtype} in the network"
     return next((f"{name} is not in the network" for name in theirs if name not in ours), None)
 
 

@@ -71,7 +71,7 @@ def shown(path: Path) -> str:
 
 
 @contextmanager
-def replacing(path: Path, keep_old_as: Path | None = None) -> Iterator[Path]:
+def atomic_write(path: Path, keep_old_as: Path | None = None) -> Iterator[Path]:
     """A temporary path beside `path`; what was written there takes its place at the end, all at once.
 
     Whatever happens in between, an older file at `path` stays whole; in the end it is gone, or renamed to
@@ -94,5 +94,5 @@ def replacing(path: Path, keep_old_as: Path | None = None) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that programs left in the folder when they were killed while they wrote."""
     for leftover in folder.glob(".*.*.*"):
-        if re.fullmatch(r"\..+\.\d+\.\w+", leftover.name):  # as replacing() names them
+        if re.fullmatch(r"\..+\.\d+\.\w+", leftover.name):  # as atomic_write() names them
             leftover.unlink(missing_ok=True)

@@ -91,33 +91,38 @@ class Server:
         self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"ready\n"
 
-    def start(self, *argv, program: Path = TRAIN, first: str = "", **environment) -> Child:
-        """The program with these arguments; it begins with the Python statements `first`, in this very module."""
+    def start(self, *argv, program: Path = TRAIN, first: dict[str, dict] | None = None, **environment) -> Child:
+        """The program with these arguments. What `first` names in PREPARATIONS is called before: {name: arguments}."""
         self.count += 1
         place = self.folder / f"child-{self.count:03}"
         place.mkdir()
         for name in ("out", "err"):
             (place / name).touch()
         environment = {name: str(value) for name, value in environment.items()}
-        job = {"argv": [str(a) for a in (program, *argv)], "place": str(place), "env": environment, "first": first}
+        job = {
+            "argv": [str(a) for a in (program, *argv)],
+            "place": str(place),
+            "env": environment,
+            "first": first or {},
+        }
         self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()
         return Child(int(self.process.stdout.readline()), place)
 
-    def run(self, *argv, **how) -> Child:
+    def run(self, *argv, **kwargs) -> Child:
         """The same, when it has ended."""
-        child = self.start(*argv, **how)
+        child = self.start(*argv, **kwargs)
         child.code = child.wait()
         return child
 
-    def start_together(self, count: int, *argv, **how) -> list[Child]:
+    def start_together(self, count: int, *argv, **kwargs) -> list[Child]:
         """As many processes that train one network, as torchrun would start them."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "trial"}
         shared |= {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-        return [self.start(*argv, **how, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(count)]
+        return [self.start(*argv, **kwargs, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(count)]
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -159,27 +164,28 @@ def serve() -> None:
             (place / "ending").rename(place / "ended")
 
 
-def become(argv: list[str], place: str, env: dict[str, str], first: str) -> None:
+def become(argv: list[str], place: str, env: dict[str, str], first: dict[str, dict]) -> None:
     """Be `python argv…`, with the output in files."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(env)
     os.chdir(place)
-    for number, name, how in ((0, os.devnull, os.O_RDONLY), (1, "out", os.O_WRONLY), (2, "err", os.O_WRONLY)):
-        os.dup2(os.open(name, how | os.O_CREAT, 0o600), number)
+    for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, "out", os.O_WRONLY), (2, "err", os.O_WRONLY)):
+        os.dup2(os.open(name, flags | os.O_CREAT, 0o600), number)
     sys.argv = argv
-    exec(first, globals())
+    for name, arguments in first.items():
+        PREPARATIONS[name](**arguments)
     runpy.run_path(argv[0], run_name="__main__")
 
 
-# ---- What `first` may call, in the child -----------------------------------------------------------------------------
+# ---- What `first` may name, called in the child ----------------------------------------------------------------------
 
 
 def note_steps(hold_at: int = 0) -> None:
     """Note each batch in the file `steps` when its loss is known; wait in the batch of that number for go_on()."""
-    from common.training import Tally
+    from trainer.state import EpochMetrics
 
-    steps, add = os.open("steps", os.O_WRONLY | os.O_CREAT | os.O_APPEND), Tally.add
+    steps, update = os.open("steps", os.O_WRONLY | os.O_CREAT | os.O_APPEND), EpochMetrics.update
     count = 0
 
     def noted(self, loss, *rest):
@@ -188,9 +194,9 @@ def note_steps(hold_at: int = 0) -> None:
         os.write(steps, b"t" if loss.requires_grad else b"v")
         if count == hold_at:
             hold()
-        add(self, loss, *rest)
+        update(self, loss, *rest)
 
-    Tally.add = noted
+    EpochMetrics.update = noted
 
 
 def hold(name: str = "go") -> None:
@@ -221,19 +227,68 @@ def without_capabilities() -> None:
 
 
 def note_counts() -> None:
-    """Write to the file `counts` over how many pictures each mean was taken."""
-    from common import distributed
+    """Write to the file `counts` over how many pictures, of all processes, each mean was taken."""
+    from trainer import distributed
+    from trainer.state import EpochMetrics
 
-    add_up = distributed.add_up
+    compute = EpochMetrics.compute
 
-    def noted(values):
-        total = add_up(values)
-        if sys._getframe(1).f_code.co_name == "means":
-            with Path("counts").open("a") as file:
-                print(round(total[2]), file=file)
-        return total
+    def noted(self):
+        (count,) = distributed.all_reduce_sum([self.count])
+        with Path("counts").open("a") as file:
+            print(round(count), file=file)
+        return compute(self)
 
-    distributed.add_up = noted
+    EpochMetrics.compute = noted
+
+
+def note_reads() -> None:
+    """Add a line to the file `reads` for each picture that this process decodes."""
+    from common import data
+
+    read_image = data.read_image
+
+    def noted(path):
+        with Path("reads").open("a") as file:
+            print(path, file=file)
+        return read_image(path)
+
+    data.read_image = noted
+
+
+def hold_before_claiming(go: str) -> None:
+    """Print "here" and wait for the file `go` before a folder is claimed for a new run."""
+    from trainer import runs
+
+    create_run_dir = runs.create_run_dir
+
+    def late(*args):
+        print("here", flush=True)
+        hold(go)
+        return create_run_dir(*args)
+
+    runs.create_run_dir = late
+
+
+def limit_file_size(size: int) -> None:
+    """Let no file grow beyond that many bytes."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+PREPARATIONS = {
+    function.__name__: function
+    for function in (
+        note_steps,
+        note_counts,
+        note_reads,
+        die_before,
+        without_capabilities,
+        hold_before_claiming,
+        limit_file_size,
+    )
+}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def make_zip(names):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content`; how, the path says: /good, /norange, /cut, /slow and so on. `requests` keeps (path, Range)."""
+    """Serves `content`, with the fault that the path names: /good, /cut, /slow …. `requests` keeps (path, Range)."""
 
     daemon_threads = True
 
@@ -63,34 +63,34 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        content, how = self.server.content, self.path.strip("/")
+        content, fault = self.server.content, self.path.strip("/")
         wanted = self.headers.get("Range", "")
-        self.server.requests.append((how, wanted))
+        self.server.requests.append((fault, wanted))
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
-        if how == "missing":
+        if fault == "missing":
             return self.send_error(404)
-        if how == "416" and wanted:
+        if fault == "416" and wanted:
             return self.send_error(416)
-        if how == "portal":
+        if fault == "portal":
             content, start, wanted = b"<html>please log in</html>", 0, ""
-        if how == "wrong":
+        if fault == "wrong":
             content = bytes(len(content))
-        if how == "norange":
+        if fault == "norange":
             start, wanted = 0, ""
         self.send_response(206 if wanted else 200)
         if wanted:
-            begins = start + 7 if how == "elsewhere" else start
+            begins = start + 7 if fault == "elsewhere" else start
             self.send_header("Content-Range", f"bytes {begins}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         body = content[start:]
-        if how == "cut":
+        if fault == "cut":
             body = body[: len(body) // 2]
-        step = 2_000 if how == "slow" else len(body)
+        step = 2_000 if fault == "slow" else len(body)
         try:
             for i in range(0, len(body), step or 1):
                 self.wfile.write(body[i : i + step])
-                time.sleep(0.01 if how == "slow" else 0)
+                time.sleep(0.01 if fault == "slow" else 0)
         except OSError:
             pass  # the client left in the middle, as it should with a slow source
 

@@ -21,9 +21,11 @@ import pytest
 import torch
 from children import DEADLINE, ROOT, TEST, TRAIN, Server, wait_for
 from PIL import Image
+from strange_checkpoints import claiming, compressed
 from test_course19_train import everything, scalars
 
-from common import UserError, checkpoint, runs
+from common import UserError, checkpoint
+from trainer import runs
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,12 +43,12 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory):
+def noisy_pictures(tmp_path_factory):
     """Two classes of 60 + 19 small pictures, with some in the wrong folder: no accuracy is 0 or 1, nor a round number.
 
     With --val-split 0.25: 90 pictures to train on, 30 to validate and 38 to test with.
     """
-    root = tmp_path_factory.mktemp("twins")
+    root = tmp_path_factory.mktemp("noisy_pictures")
     generator = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 19)):
         for label, name in enumerate(("blue", "red")):
@@ -68,10 +70,10 @@ STEPS, VALIDATION = 12, 1
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory, twins):
+def reference_run(tmp_path_factory, noisy_pictures):
     """The run to which nothing happens: typed as anybody would type it, with all that it printed."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    command = [sys.executable, TRAIN, *options(twins, "--out", out)]
+    out = tmp_path_factory.mktemp("reference") / "run"
+    command = [sys.executable, TRAIN, *options(noisy_pictures, "--out", out)]
     done = subprocess.run([str(c) for c in command], capture_output=True, encoding="utf-8", timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     (out.parent / "out").write_text(done.stdout)
@@ -79,12 +81,12 @@ def whole(tmp_path_factory, twins):
     return out
 
 
-def same_as(whole, out):
+def same_as(reference_run, out):
     """Whether a run left what the undisturbed one left: files, weights, optimizer, history and TensorBoard's values."""
-    assert {p.name for p in out.iterdir()} == {p.name for p in whole.iterdir()}, "no leftovers"
+    assert {p.name for p in out.iterdir()} == {p.name for p in reference_run.iterdir()}, "no leftovers"
     for name in ("last.pt", "best.pt", "previous.pt"):
-        assert everything(out / name) == everything(whole / name)
-    assert scalars(out / "logs") == scalars(whole / "logs"), "one value a step, the same ones"
+        assert everything(out / name) == everything(reference_run / name)
+    assert scalars(out / "logs") == scalars(reference_run / "logs"), "one value a step, the same ones"
     return True
 
 
@@ -97,16 +99,18 @@ def one_line(text):
 def position(out):
     """How many steps the newest checkpoint of a run stands at."""
     saved = runs.load_newest(out)
-    return saved["epoch"] * STEPS + saved["unfinished"][0]
+    return saved["epoch"] * STEPS + saved["unfinished"]["steps"]
 
 
 # ---- Signals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
-def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(signum, code, server, twins, whole, tmp_path):
+def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(
+    signum, code, server, noisy_pictures, reference_run, tmp_path
+):
     out = tmp_path / "run"
-    child = server.start(*options(twins, "--out", out), first="note_steps(hold_at=17)")
+    child = server.start(*options(noisy_pictures, "--out", out), first={"note_steps": {"hold_at": 17}})
     wait_for(lambda: len(child.steps) == 17, "step 17")
     child.signal(signum)
     child.go_on()
@@ -115,7 +119,7 @@ def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(signum, co
     assert position(out) == 16, "17 batches are one validation and 16 steps"
 
     before = (out / "last.pt").read_bytes()
-    child = server.start("--resume", out, first="note_steps(hold_at=2)")  # a step that does not end in time
+    child = server.start("--resume", out, first={"note_steps": {"hold_at": 2}})  # a step that does not end in time
     wait_for(lambda: len(child.steps) == 2, "two steps")
     child.signal(signum)
     with pytest.raises(AssertionError, match="waited"):
@@ -124,7 +128,7 @@ def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(signum, co
     assert child.wait(SOON) == code
     assert "goes on after the last checkpoint" in one_line(child.err)
     assert (out / "last.pt").read_bytes() == before
-    assert server.run("--resume", out).code == 0 and same_as(whole, out)
+    assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
@@ -142,27 +146,31 @@ def test_a_signal_while_thousands_of_pictures_are_read_stops_at_once(signum, cod
     assert not (tmp_path / "run").exists()
 
 
-def test_a_signal_during_a_long_validation_stops_at_once_and_nothing_is_lost(server, twins, whole, tmp_path):
+def test_a_signal_during_a_long_validation_stops_at_once_and_nothing_is_lost(
+    server, noisy_pictures, reference_run, tmp_path
+):
     out = tmp_path / "run"
-    child = server.start(*options(twins, "--out", out), first=f"note_steps(hold_at={2 * STEPS + 2})")
+    child = server.start(*options(noisy_pictures, "--out", out), first={"note_steps": {"hold_at": 2 * STEPS + 2}})
     wait_for(lambda: child.steps.endswith("v") and child.steps.count("v") == 2, "the second validation")
     child.signal(signal.SIGTERM)
     assert child.wait(SOON) == 143
     assert "stopped by SIGTERM; --resume " in one_line(child.err)
     assert position(out) == 2 * STEPS
-    assert server.run("--resume", out).code == 0 and same_as(whole, out)
+    assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 
 
 # ---- kill -9 ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_killed_at_eight_random_moments_equals_one_that_never_was(server, twins, whole, tmp_path):
+def test_a_run_killed_at_eight_random_moments_equals_one_that_never_was(
+    server, noisy_pictures, reference_run, tmp_path
+):
     """Every other time while a checkpoint is being written: as soon as its temporary file is seen."""
     out, dice, stood = tmp_path / "run", random.Random(5), 0
     printed = ""
     for moment in range(8):
-        how = options(twins, "--out", out) if moment == 0 else ["--resume", out]
-        child = server.start(*how, first="note_steps()")
+        argv = options(noisy_pictures, "--out", out) if moment == 0 else ["--resume", out]
+        child = server.start(*argv, first={"note_steps": {}})
         steps = dice.randint(4, 7)
         wait_for(lambda child=child, steps=steps: child.steps.count("t") >= steps, f"{steps} steps")
         if moment % 2:
@@ -173,7 +181,7 @@ def test_a_run_killed_at_eight_random_moments_equals_one_that_never_was(server, 
         assert stood < saved <= done <= saved + 3, "nothing before the last checkpoint is ever lost"
         stood, printed = saved, printed + child.out
     child = server.run("--resume", out)
-    assert child.code == 0 and same_as(whole, out)
+    assert child.code == 0 and same_as(reference_run, out)
     seconds = scalars_with_seconds(out / "logs")["seconds"]
     assert [step for step, _ in seconds] == [1, 2, 3, 4], "no hole, and nothing twice"
 
@@ -185,27 +193,31 @@ def scalars_with_seconds(logs):
     return {tag: [(event.step, event.value) for event in log.Scalars(tag)] for tag in log.Tags()["scalars"]}
 
 
-def test_a_run_killed_between_any_two_operations_on_its_files_equals_one_that_never_was(server, twins, whole, tmp_path):
+def test_a_run_killed_between_any_two_operations_on_its_files_equals_one_that_never_was(
+    server, noisy_pictures, reference_run, tmp_path
+):
     out = tmp_path / "run"
     # The first: an epoch is logged, but not yet saved. It will be logged again.
     moments = [("open", ".last.", 11), ("open", ".last.", 8), ("os.rename", "last.pt", 3), ("os.rename", "last.pt", 4)]
     moments += [("os.rename", "best.pt", 1), ("os.remove", ".last.", 2), ("open", "events.out", 1)]
     for number, (event, name, count) in enumerate(moments):
-        how = ["--resume", out] if number else options(twins, "--out", out)
-        child = server.run(*how, first=f"note_steps(); die_before({event!r}, {name!r}, {count})")
+        argv = ["--resume", out] if number else options(noisy_pictures, "--out", out)
+        child = server.run(*argv, first={"die_before": {"event": event, "name": name, "count": count}})
         assert child.code == -signal.SIGKILL, f"{event} {name}: {child.err}"
         assert position(out) >= 0, "there is always a checkpoint to go on from"
-    assert server.run("--resume", out).code == 0 and same_as(whole, out)
+    assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 
 
-def test_a_finished_run_has_nothing_to_do_and_is_left_as_it_is(server, whole):
+def test_a_finished_run_has_nothing_to_do_and_is_left_as_it_is(server, reference_run):
     def files():
         return {
-            p: (p.read_bytes(), p.stat().st_mtime_ns) for p in whole.rglob("*") if p.is_file() and p.name != ".lock"
+            p: (p.read_bytes(), p.stat().st_mtime_ns)
+            for p in reference_run.rglob("*")
+            if p.is_file() and p.name != ".lock"
         }
 
     before = files()
-    child = server.run("--resume", whole)
+    child = server.run("--resume", reference_run)
     assert child.code == 0 and child.out.startswith("nothing to do") and child.err == ""
     assert files() == before
 
@@ -213,44 +225,40 @@ def test_a_finished_run_has_nothing_to_do_and_is_left_as_it_is(server, whole):
 # ---- Two runs never share a folder -----------------------------------------------------------------------------------
 
 
-TOGETHER = "import common.runs; claim = common.runs.claim_folder\n"
-TOGETHER += "def late(*a): print('here', flush=True); hold(GO); return claim(*a)\n"
-TOGETHER += "common.runs.claim_folder = late"
-
-
-def start_at_the_same_moment(server, count, go, *argv, **how):
-    first = f"GO = {str(go)!r}\n{TOGETHER}"
-    children = [server.start(*argv, first=first, **how) for _ in range(count)]
+def start_at_the_same_moment(server, count, go, *argv, **kwargs):
+    first = {"hold_before_claiming": {"go": str(go)}}
+    children = [server.start(*argv, first=first, **kwargs) for _ in range(count)]
     for child in children:
         child.until("here")
     go.touch()
     return [(child.wait(), child) for child in children]
 
 
-def test_three_runs_started_at_the_same_moment_get_three_folders(server, twins, whole, tmp_path):
-    ended = start_at_the_same_moment(server, 3, tmp_path / "go", *options(twins), COURSE_HOME=tmp_path)
+def test_three_runs_started_at_the_same_moment_get_three_folders(server, noisy_pictures, reference_run, tmp_path):
+    ended = start_at_the_same_moment(server, 3, tmp_path / "go", *options(noisy_pictures), COURSE_HOME=tmp_path)
     assert [code for code, _ in ended] == [0, 0, 0]
     for name in ("run-001", "run-002", "run-003"):
         out, logs = (tmp_path / kind / "Course19-TrainGPU" / name for kind in ("checkpoints", "logs"))
-        assert everything(out / "last.pt") == everything(whole / "last.pt")
-        assert scalars(logs) == scalars(whole / "logs")
+        assert everything(out / "last.pt") == everything(reference_run / "last.pt")
+        assert scalars(logs) == scalars(reference_run / "logs")
         assert len(list(logs.iterdir())) == 1
 
 
-def test_of_two_runs_started_with_the_same_folder_one_is_refused(server, twins, whole, tmp_path):
+def test_of_two_runs_started_with_the_same_folder_one_is_refused(server, noisy_pictures, reference_run, tmp_path):
     out = tmp_path / "run"
     (_, lost), (_, won) = sorted(
-        start_at_the_same_moment(server, 2, tmp_path / "go", *options(twins, "--out", out)), key=lambda e: -e[0]
+        start_at_the_same_moment(server, 2, tmp_path / "go", *options(noisy_pictures, "--out", out)),
+        key=lambda e: -e[0],
     )
     assert (lost.wait(), won.wait()) == (2, 0)
     assert re.search("another process is training in|holds a run", one_line(lost.err))
-    assert same_as(whole, out)
+    assert same_as(reference_run, out)
 
 
-def test_a_run_that_is_being_trained_is_not_resumed_and_passed_over(server, twins, whole, tmp_path):
+def test_a_run_that_is_being_trained_is_not_resumed_and_passed_over(server, noisy_pictures, reference_run, tmp_path):
     folder = tmp_path / "checkpoints/Course19-TrainGPU"
     for name in ("run-001", "run-002"):
-        child = server.start(*options(twins), COURSE_HOME=tmp_path, first="note_steps(hold_at=5)")
+        child = server.start(*options(noisy_pictures), COURSE_HOME=tmp_path, first={"note_steps": {"hold_at": 5}})
         wait_for(lambda child=child: len(child.steps) == 5, "five steps")
         if name == "run-001":
             child.signal(signal.SIGTERM)
@@ -263,7 +271,7 @@ def test_a_run_that_is_being_trained_is_not_resumed_and_passed_over(server, twin
     child.go_on()
     assert child.wait() == 0
     for name in ("run-001", "run-002"):
-        assert everything(folder / name / "last.pt") == everything(whole / "last.pt")
+        assert everything(folder / name / "last.pt") == everything(reference_run / "last.pt")
 
 
 # ---- Damaged checkpoints ---------------------------------------------------------------------------------------------
@@ -291,8 +299,12 @@ def damaged_copies(data):
         yield "cut", data[: dice.randrange(len(data)) if cut else len(data) - 1]
 
 
-def test_a_damaged_checkpoint_is_refused_or_the_damage_does_not_matter(whole, tmp_path):
-    data, original, path = (whole / "last.pt").read_bytes(), everything(whole / "last.pt"), tmp_path / "damaged.pt"
+def test_a_damaged_checkpoint_is_refused_or_the_damage_does_not_matter(reference_run, tmp_path):
+    data, original, path = (
+        (reference_run / "last.pt").read_bytes(),
+        everything(reference_run / "last.pt"),
+        tmp_path / "damaged.pt",
+    )
     harmless = {"flipped": 0, "zeroed": 0, "cut": 0}
     for kind, damaged in damaged_copies(data):
         path.write_bytes(damaged)
@@ -323,16 +335,37 @@ def test_no_bit_of_the_archives_own_notes_can_be_wrong_and_the_weights_load_as_o
                 assert str(checkpoint.load(path)) == original, f"bit {bit} of byte {at}"
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(server, twins, whole, tmp_path):
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(server, noisy_pictures, reference_run, tmp_path):
     out = tmp_path / "run"
-    child = server.run(*options(twins, "--out", out), first="die_before('open', '.last.', 12)")
+    child = server.run(
+        *options(noisy_pictures, "--out", out), first={"die_before": {"event": "open", "name": ".last.", "count": 12}}
+    )
     assert child.code == -signal.SIGKILL
     data = (out / "last.pt").read_bytes()
     (out / "last.pt").write_bytes(data[:200_000] + bytes(4096) + data[204_096:])
     child = server.run("--resume", out)
-    assert child.code == 0 and same_as(whole, out)
+    assert child.code == 0 and same_as(reference_run, out)
     warnings = child.err.splitlines()
     assert len(warnings) == 2 and "last.pt is damaged" in warnings[0] and "previous.pt" in warnings[1]
+
+
+def test_a_checkpoint_that_unpacks_to_gigabytes_is_refused_in_little_memory(
+    server, noisy_pictures, reference_run, tmp_path
+):
+    good, picture = checkpoint.load(reference_run / "best.pt"), noisy_pictures / "test/red/0.png"
+    normal = server.run("--checkpoint", reference_run / "best.pt", picture, program=TEST, COURSE_HOME=tmp_path)
+    assert normal.code == 0
+    compressed(2600 * 2**20)(tmp_path / "bomb.pt", good)
+    assert (tmp_path / "bomb.pt").stat().st_size < 20 * 2**20
+    torch.save({"classifier.3.weight": torch.zeros(1, 1).expand(700_000_000, 1)}, tmp_path / "expanded.pt")
+    claiming(700_000_000, 1)(tmp_path / "claim.pt", good)
+    with (tmp_path / "huge.pt").open("wb") as file:
+        file.write(b"PK\3\4")
+        file.truncate(2600 * 2**20)  # takes no room on the disk
+    for name in ("bomb", "expanded", "claim", "huge"):
+        child = server.run("--checkpoint", tmp_path / f"{name}.pt", picture, program=TEST, COURSE_HOME=tmp_path)
+        assert child.code == 2 and f"{name}.pt" in one_line(child.err)
+        assert child.peak < normal.peak + 100, "MB"
 
 
 # ---- Full and forbidden disks ----------------------------------------------------------------------------------------
@@ -361,19 +394,27 @@ def fill(disk, leave=0):
         file.truncate(max(0, file.tell() - leave))
 
 
-def test_a_full_disk_is_said_before_the_training_and_leaves_nothing_half_written(server, twins, small_disk, whole):
+def test_a_full_disk_is_said_before_the_training_and_leaves_nothing_half_written(
+    server, noisy_pictures, small_disk, reference_run
+):
     fill(small_disk, leave=300_000)
-    child = server.run(*options(twins, "--out", small_disk / "run"))
+    child = server.run(*options(noisy_pictures, "--out", small_disk / "run"))
     assert child.code == 2 and "No space left on device): free some space" in one_line(child.err)
     assert "epoch" not in child.out and {p.name for p in (small_disk / "run").iterdir()} <= {".lock"}
     (small_disk / "filler").unlink()
-    assert server.run(*options(twins, "--out", small_disk / "run")).code == 0 and same_as(whole, small_disk / "run")
+    assert server.run(*options(noisy_pictures, "--out", small_disk / "run")).code == 0 and same_as(
+        reference_run, small_disk / "run"
+    )
 
 
 @pytest.mark.parametrize("full", ["checkpoints", "TensorBoard"])
-def test_a_disk_that_fills_up_while_training_costs_nothing(full, server, twins, small_disk, whole, tmp_path):
+def test_a_disk_that_fills_up_while_training_costs_nothing(
+    full, server, noisy_pictures, small_disk, reference_run, tmp_path
+):
     out, logs = ((small_disk if full == name else tmp_path) / name for name in ("checkpoints", "TensorBoard"))
-    child = server.start(*options(twins, "--out", out, "--logdir", logs), first="note_steps(hold_at=20)")
+    child = server.start(
+        *options(noisy_pictures, "--out", out, "--logdir", logs), first={"note_steps": {"hold_at": 20}}
+    )
     wait_for(lambda: len(child.steps) == 20, "20 steps")
     before = (out / "last.pt").read_bytes()
     fill(small_disk)
@@ -387,41 +428,41 @@ def test_a_disk_that_fills_up_while_training_costs_nothing(full, server, twins, 
     assert again.code == 2 and "No space left on device" in one_line(again.err)
     (small_disk / "filler").unlink()
     assert server.run("--resume", out, "--logdir", logs).code == 0
-    assert everything(out / "last.pt") | {"options": 0} == everything(whole / "last.pt") | {"options": 0}
-    assert everything(out / "best.pt")["state_dict"] == everything(whole / "best.pt")["state_dict"]
-    assert scalars(logs) == scalars(whole / "logs")
+    assert everything(out / "last.pt") | {"options": 0} == everything(reference_run / "last.pt") | {"options": 0}
+    assert everything(out / "best.pt")["state_dict"] == everything(reference_run / "best.pt")["state_dict"]
+    assert scalars(logs) == scalars(reference_run / "logs")
 
 
-def test_a_limit_on_the_size_of_files_is_like_a_full_disk(server, twins, whole, tmp_path):
+def test_a_limit_on_the_size_of_files_is_like_a_full_disk(server, noisy_pictures, reference_run, tmp_path):
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
         pytest.skip("only Linux changes the limits of a running process")
     out = tmp_path / "run"
-    child = server.start(*options(twins, "--out", out), first="note_steps(hold_at=20)")
+    child = server.start(*options(noisy_pictures, "--out", out), first={"note_steps": {"hold_at": 20}})
     wait_for(lambda: len(child.steps) == 20, "20 steps")
     before = (out / "last.pt").read_bytes()
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
     child.go_on()
     assert child.wait() == 2 and "cannot write" in one_line(child.err)
     assert (out / "last.pt").read_bytes() == before
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))"
+    limit = {"limit_file_size": {"size": 200}}
     child = server.run(
         "--resume", out, "--logdir", tmp_path / "logs", first=limit
     )  # now TensorBoard's file comes first
     assert child.code == 2 and "File too large" in one_line(child.err)
-    assert server.run("--resume", out).code == 0 and same_as(whole, out)
+    assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 
 
 @pytest.mark.parametrize("forbidden", ["--out", "--logdir", "COURSE_HOME"])
-def test_a_folder_that_may_not_be_written_to_is_said_before_the_training(forbidden, server, twins, tmp_path):
+def test_a_folder_that_may_not_be_written_to_is_said_before_the_training(forbidden, server, noisy_pictures, tmp_path):
     locked, home = tmp_path / "locked", tmp_path / "home"
     locked.mkdir(mode=0o555)
     home.mkdir()
     if sys.platform != "linux" and os.geteuid() == 0:
         pytest.skip("root may write anywhere")
     more = [] if forbidden == "COURSE_HOME" else [forbidden, locked]
-    first = "without_capabilities()" if sys.platform == "linux" else ""
-    child = server.run(*options(twins, *more), first=first, COURSE_HOME=home if more else locked)
+    first = {"without_capabilities": {}} if sys.platform == "linux" else None
+    child = server.run(*options(noisy_pictures, *more), first=first, COURSE_HOME=home if more else locked)
     assert child.code == 2 and "Permission denied" in one_line(child.err) and "locked" in child.err
     assert "epoch" not in child.out and not list(locked.iterdir())
 
@@ -429,8 +470,8 @@ def test_a_folder_that_may_not_be_written_to_is_said_before_the_training(forbidd
 # ---- Logs ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_it_prints_into_a_file_is_short_and_has_no_progress_bars(whole):
-    out, err = ((whole.parent / name).read_bytes() for name in ("out", "err"))
+def test_what_it_prints_into_a_file_is_short_and_has_no_progress_bars(reference_run):
+    out, err = ((reference_run.parent / name).read_bytes() for name in ("out", "err"))
     assert err == b"" and b"\r" not in out and b"\x1b" not in out
     assert len(out) < 4 * 5000
     assert sum(line.startswith(b"epoch ") for line in out.splitlines()) == 4
@@ -439,17 +480,17 @@ def test_what_it_prints_into_a_file_is_short_and_has_no_progress_bars(whole):
 # ---- Numbers that are not finite -------------------------------------------------------------------------------------
 
 
-def test_a_rate_that_is_too_large_stops_the_run_and_all_that_was_saved_is_finite(server, twins, tmp_path):
+def test_a_rate_that_is_too_large_stops_the_run_and_all_that_was_saved_is_finite(server, noisy_pictures, tmp_path):
     more = ["--recipe", "classic", "--lr", "1e30", "--out", tmp_path / "run"]
-    child = server.run(*options(twins, *more))
+    child = server.run(*options(noisy_pictures, *more))
     assert child.code == 2
     assert "the loss is not finite at step 2 of epoch 1 (learning rate 1e+30)" in one_line(child.err)
     assert finite(tmp_path / "run/last.pt")
 
 
-def test_weights_that_explode_in_the_last_step_with_a_finite_loss_are_not_saved(server, twins, tmp_path):
+def test_weights_that_explode_in_the_last_step_with_a_finite_loss_are_not_saved(server, noisy_pictures, tmp_path):
     out, huge = tmp_path / "run", ["--lr", "1e20", "--weight-decay", "1e20"]  # their product is infinite in float32
-    child = server.run(*options(twins, "--recipe", "classic", "--batch-size", 90, *huge, "--out", out))
+    child = server.run(*options(noisy_pictures, "--recipe", "classic", "--batch-size", 90, *huge, "--out", out))
     assert child.code == 2 and "the weights are no longer finite" in one_line(child.err)
     assert finite(out / "last.pt") and not (out / "best.pt").exists()
 
@@ -458,11 +499,11 @@ def finite(path):
     return all(value.isfinite().all() for value in checkpoint.load(path)["state_dict"].values())
 
 
-def test_a_checkpoint_with_a_nan_in_it_classifies_nothing(server, twins, whole, tmp_path):
-    contents = checkpoint.load(whole / "best.pt")
+def test_a_checkpoint_with_a_nan_in_it_classifies_nothing(server, noisy_pictures, reference_run, tmp_path):
+    contents = checkpoint.load(reference_run / "best.pt")
     contents["state_dict"]["classifier.3.bias"][0] = torch.nan
     checkpoint.save(tmp_path / "nan.pt", contents)
-    child = server.run("--checkpoint", tmp_path / "nan.pt", twins / "test/red/0.png", program=TEST)
+    child = server.run("--checkpoint", tmp_path / "nan.pt", noisy_pictures / "test/red/0.png", program=TEST)
     assert child.code == 2 and "classifier.3.bias holds NaN" in one_line(child.err)
 
 
@@ -498,34 +539,36 @@ def tiff_header():
     return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
 
 
-def test_picture_bombs_are_refused_in_little_memory(server, twins, whole, tmp_path):
+def test_picture_bombs_are_refused_in_little_memory(server, noisy_pictures, reference_run, tmp_path):
     png_bomb(tmp_path / "bomb.png")
     sparse_bomb(tmp_path / "bomb.ppm", b"P4\n%d %d\n" % (SIDE, SIDE))
     sparse_bomb(tmp_path / "bomb.tif", tiff_header())
     bombs = [tmp_path / f"bomb.{kind}" for kind in ("png", "ppm", "tif")]
-    small = server.run("--checkpoint", whole / "best.pt", twins / "test/red/0.png", program=TEST, COURSE_HOME=tmp_path)
-    child = server.run("--checkpoint", whole / "best.pt", *bombs, program=TEST, COURSE_HOME=tmp_path)
+    small = server.run(
+        "--checkpoint", reference_run / "best.pt", noisy_pictures / "test/red/0.png", program=TEST, COURSE_HOME=tmp_path
+    )
+    child = server.run("--checkpoint", reference_run / "best.pt", *bombs, program=TEST, COURSE_HOME=tmp_path)
     assert small.code == 0 and child.code == 2
     lines = child.err.splitlines()
     assert len(lines) == 3
     assert all(f"{bomb} is too large" in line for bomb, line in zip(bombs, lines, strict=True))
     assert child.peak < small.peak + 100, "MB"
 
-    shutil.copytree(twins, tmp_path / "data")
+    shutil.copytree(noisy_pictures, tmp_path / "data")
     bombs[0].rename(tmp_path / "data/train/red/bomb.png")
     child = server.run(*options(tmp_path / "data", "--out", tmp_path / "run"))
     assert child.code == 2 and "bomb.png is too large" in one_line(child.err)
     assert child.peak < small.peak + 100 and not (tmp_path / "run").exists()
 
 
-def test_photographs_of_a_hundred_megapixels_are_classified(server, whole, tmp_path):
+def test_photographs_of_a_hundred_megapixels_are_classified(server, reference_run, tmp_path):
     noise = Image.merge("RGB", [Image.effect_noise((1200, 840), 60) for _ in range(3)])
     noise.resize((12_000, 8_400)).save(tmp_path / "large.jpg", quality=85)
     for name in ("other.jpg", "third.jpg"):
         (tmp_path / name).hardlink_to(tmp_path / "large.jpg")
     pictures = [tmp_path / name for name in ("large.jpg", "other.jpg", "third.jpg")]
-    how = {"program": TEST, "COURSE_HOME": tmp_path}
-    one, three = (server.run("--checkpoint", whole / "best.pt", *pictures[:n], **how) for n in (1, 3))
+    kwargs = {"program": TEST, "COURSE_HOME": tmp_path}
+    one, three = (server.run("--checkpoint", reference_run / "best.pt", *pictures[:n], **kwargs) for n in (1, 3))
     assert one.code == three.code == 0 and one.err == three.err == ""
     assert three.peak < one.peak + 100, "MB: of each picture, only what the network sees is kept"
 
@@ -533,14 +576,16 @@ def test_photographs_of_a_hundred_megapixels_are_classified(server, whole, tmp_p
 # ---- Several processes -----------------------------------------------------------------------------------------------
 
 
-def test_two_and_three_processes_learn_what_one_does_and_count_each_picture_once(server, twins, tmp_path):
+def test_two_and_three_processes_learn_what_one_does_and_count_each_picture_once(server, noisy_pictures, tmp_path):
     classic = ["--recipe", "classic", "--batch-size", 64, "--lr", 0.1]  # batches of 64 and of 26; no BatchNorm
-    one = server.run(*options(twins, *classic, "--out", tmp_path / "1"), first="note_counts()")
+    one = server.run(*options(noisy_pictures, *classic, "--out", tmp_path / "1"), first={"note_counts": {}})
     assert one.code == 0
     alone = checkpoint.load(tmp_path / "1/last.pt")
     for count in (2, 3):
         out = tmp_path / str(count)
-        ranks = server.start_together(count, *options(twins, *classic, "--out", out), first="note_counts()")
+        ranks = server.start_together(
+            count, *options(noisy_pictures, *classic, "--out", out), first={"note_counts": {}}
+        )
         assert [rank.wait() for rank in ranks] == [0] * count, ranks[0].err
         assert not any(rank.err for rank in ranks) and not any(rank.out for rank in ranks[1:])
         assert len(ranks[0].out.splitlines()) == len(one.out.splitlines())
@@ -549,12 +594,22 @@ def test_two_and_three_processes_learn_what_one_does_and_count_each_picture_once
         }
         together = checkpoint.load(out / "last.pt")
         for a, b in zip(alone["history"], together["history"], strict=True):
-            assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
-            assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+            assert a["loss/train"] == pytest.approx(b["loss/train"], rel=1e-5)
+            assert a["loss/val"] == pytest.approx(b["loss/val"], rel=1e-5)
         for rank in ranks:
             counts = (rank.place / "counts").read_text().split()
             assert counts == ["90", "30"] * 4 + ["38"], "no picture is left out or counted twice"
         assert together["test"] == pytest.approx(alone["test"], rel=1e-5)
+
+
+def test_of_several_processes_one_decodes_the_pictures_for_all(server, noisy_pictures, tmp_path):
+    classic = ["--recipe", "classic", "--batch-size", 64, "--epochs", 1]
+    ranks = server.start_together(
+        2, *options(noisy_pictures, *classic, "--out", tmp_path / "run"), first={"note_reads": {}}
+    )
+    assert [rank.wait() for rank in ranks] == [0, 0], ranks[0].err
+    assert len((ranks[0].place / "reads").read_text().splitlines()) == 2 * (60 + 19)
+    assert not (ranks[1].place / "reads").exists()
 
 
 @pytest.mark.parametrize(
@@ -565,15 +620,17 @@ def test_two_and_three_processes_learn_what_one_does_and_count_each_picture_once
         (["--batch-size", "88"], "the last step of an epoch has 2 pictures, too few to share"),
     ],
 )
-def test_an_error_of_three_processes_is_one_line_and_nobody_waits(argv, says, server, twins, tmp_path):
-    ranks = server.start_together(3, *options(twins, *argv), COURSE_HOME=tmp_path)
+def test_an_error_of_three_processes_is_one_line_and_nobody_waits(argv, says, server, noisy_pictures, tmp_path):
+    ranks = server.start_together(3, *options(noisy_pictures, *argv), COURSE_HOME=tmp_path)
     assert [rank.wait() for rank in ranks] == [2, 2, 2]
     assert says in one_line("".join(rank.err for rank in ranks))
     assert not list(tmp_path.rglob("*.pt"))
 
 
-def test_a_full_disk_stops_all_processes_with_one_line(server, twins, small_disk):
-    ranks = server.start_together(2, *options(twins, "--out", small_disk / "run"), first="note_steps(hold_at=20)")
+def test_a_full_disk_stops_all_processes_with_one_line(server, noisy_pictures, small_disk):
+    ranks = server.start_together(
+        2, *options(noisy_pictures, "--out", small_disk / "run"), first={"note_steps": {"hold_at": 20}}
+    )
     for rank in ranks:
         wait_for(lambda rank=rank: len(rank.steps) == 20, "20 steps")
     fill(small_disk)
@@ -603,9 +660,9 @@ class Torchrun:
         folder.mkdir()
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, TRAIN]
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            how = {"stdout": out, "stderr": err, "start_new_session": True, "cwd": ROOT}
-            how["env"] = os.environ | environment
-            self.process = subprocess.Popen([str(c) for c in (*command, *argv)], **how)
+            kwargs = {"stdout": out, "stderr": err, "start_new_session": True, "cwd": ROOT}
+            kwargs["env"] = os.environ | environment
+            self.process = subprocess.Popen([str(c) for c in (*command, *argv)], **kwargs)
 
     def ranks(self):
         """The numbers of the processes that train."""
@@ -637,9 +694,9 @@ class Torchrun:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds torchrun's processes in /proc")
-def test_a_killed_rank_ends_all_and_the_run_goes_on_with_other_numbers_of_processes(server, twins, tmp_path):
+def test_a_killed_rank_ends_all_and_the_run_goes_on_with_other_numbers_of_processes(server, noisy_pictures, tmp_path):
     out, classic = tmp_path / "run", ["--recipe", "classic", "--lr", 0.03, "--epochs", 30, "--batch-size", 9]
-    run = Torchrun(tmp_path / "first", 2, *options(twins, *classic, "--out", out))
+    run = Torchrun(tmp_path / "first", 2, *options(noisy_pictures, *classic, "--out", out))
     run.until("epoch ", 3)  # steps have 9 pictures here, for three processes cannot share the two of STEPS' last one
     refused = server.run("--resume", out)
     assert refused.code == 2 and "another process is training in" in one_line(refused.err)
@@ -660,11 +717,11 @@ def test_a_killed_rank_ends_all_and_the_run_goes_on_with_other_numbers_of_proces
 
     child = server.run("--resume", out)
     assert child.code == 0 and f"resuming {out} after epoch {stood} of 30" in child.out
-    undisturbed = server.run(*options(twins, *classic, "--out", tmp_path / "alone"))
+    undisturbed = server.run(*options(noisy_pictures, *classic, "--out", tmp_path / "alone"))
     assert undisturbed.code == 0
     ours, theirs = (checkpoint.load(folder / "last.pt") for folder in (out, tmp_path / "alone"))
     for a, b in zip(ours["history"], theirs["history"], strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=5e-3)
+        assert a["loss/train"] == pytest.approx(b["loss/train"], rel=5e-3)
     log, other = scalars(out / "logs"), scalars(tmp_path / "alone/logs")
     assert {tag: [step for step, _ in values] for tag, values in log.items()} == {
         tag: [step for step, _ in values] for tag, values in other.items()

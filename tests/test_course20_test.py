@@ -8,9 +8,10 @@ from PIL import Image
 from torch import nn
 
 from common import checkpoint
-from common.data import open_data, read_image
+from common.data import open_data
 from common.models import make_model
 from common.paths import home
+from common.pictures import read_image
 
 program = load_module(script_of("Course20-ModelTest"))
 CLASSES = list(open_data("drawn", "test").classes)

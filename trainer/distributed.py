@@ -18,8 +18,8 @@ from common import UserError
 
 
 @contextmanager
-def processes(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did, for the time of this context; process 0 speaks for all.
+def process_group(device: str) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did, for the time of this context. Only rank 0 prints.
 
     device: as for pick_device(). UserError where there are more processes than GPUs.
     """
@@ -31,7 +31,7 @@ def processes(device: str) -> Iterator[None]:
         if int(os.environ["LOCAL_WORLD_SIZE"]) > torch.cuda.device_count():
             gpus = torch.cuda.device_count()
             raise UserError(f"{os.environ['LOCAL_WORLD_SIZE']} processes but {gpus} GPUs: use --nproc-per-node {gpus}")
-        torch.cuda.set_device(local_rank())
+        torch.cuda.set_device(local_rank())  # pick_device() takes the current one
     # Gradients on GPUs travel by NCCL, everything else (flags, counts, options) by gloo.
     dist.init_process_group("cpu:gloo,cuda:nccl" if use_gpu else "gloo")
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(sys.stdout if rank() == 0 else nowhere):
@@ -51,7 +51,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """The number of this process, from 0. Process 0 is the one that prints and writes."""
+    """The number of this process, from 0. Only rank 0 prints and writes."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
@@ -60,17 +60,17 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
-def add_up(values: list[float]) -> list[float]:
+def all_reduce_sum(values: list[float]) -> list[float]:
     """Each of the values, added up over all processes."""
-    return _reduce(values, "SUM")
+    return _all_reduce(values, "SUM")
 
 
-def largest(values: list[int]) -> list[int]:
+def all_reduce_max(values: list[int]) -> list[int]:
     """The largest of each of the values over all processes: how all of them come to agree on a flag."""
-    return [int(value) for value in _reduce(values, "MAX")]
+    return [int(value) for value in _all_reduce(values, "MAX")]
 
 
-def _reduce(values: list, operation: str) -> list:
+def _all_reduce(values: list, operation: str) -> list:
     if world_size() == 1:
         return values
     together = torch.tensor(values, dtype=torch.float64)  # exact for whole numbers up to 2**53
@@ -78,8 +78,8 @@ def _reduce(values: list, operation: str) -> list:
     return together.tolist()
 
 
-def from_first(function: Callable, *args):
-    """What function(*args) returns in process 0, in all processes; the others do not call it. Or its UserError."""
+def broadcast_from_rank0(function: Callable, *args):
+    """What function(*args) returns in rank 0, in all processes; the others do not call it. Or its UserError."""
     if world_size() == 1:
         return function(*args)
     answer = [None]
@@ -95,7 +95,29 @@ def from_first(function: Callable, *args):
     return result
 
 
-def one_then_all(function: Callable, *args):
+def barrier() -> None:
+    """Wait until all processes are here."""
+    broadcast_from_rank0(lambda: None)
+
+
+def broadcast_tensors(function: Callable[..., tuple[Tensor, ...]], *args) -> tuple[Tensor, ...]:
+    """The CPU tensors that function(*args) returns in rank 0, in all processes: what is slow to make is made once."""
+    if world_size() == 1:
+        return function(*args)
+    tensors = []
+
+    def make_and_describe() -> list[tuple]:
+        tensors.extend(tensor.contiguous() for tensor in function(*args))
+        return [(tensor.shape, tensor.dtype) for tensor in tensors]
+
+    described = broadcast_from_rank0(make_and_describe)
+    tensors = tensors or [torch.empty(shape, dtype=dtype) for shape, dtype in described]
+    for tensor in tensors:
+        dist.broadcast(tensor, src=0)
+    return tuple(tensors)
+
+
+def local_rank0_first(function: Callable, *args):
     """function(*args), on each machine in one process first: what it downloads or draws, the others find done."""
     if world_size() == 1:
         return function(*args)
@@ -107,23 +129,23 @@ def one_then_all(function: Callable, *args):
             except UserError as error:
                 problem = str(error)
         problems = [None] * world_size()
-        dist.all_gather_object(problems, problem)  # all raise the same, or nobody does: none is left waiting
+        dist.all_gather_object(problems, problem)  # all raise the same, or none does: none is left waiting
         for found in filter(None, problems):
             raise UserError(found)
     return result
 
 
-def data_parallel(model: nn.Module, loader) -> nn.Module:
+def data_parallel(model: nn.Module, share: Callable[[], float]) -> nn.Module:
     """The model, such that backward() leaves in every process the gradient of the mean loss over *all* pictures.
 
-    DistributedDataParallel takes the plain mean over the processes. The shares of a step may differ by a picture, so
-    each gradient is weighted here by the share that it stands for: `loader.share`, see MemoryLoader.
+    DistributedDataParallel takes the plain mean over the processes. The parts of a step may differ by a picture, so
+    each gradient is weighted here by share(): how much of the current step's pictures this process has, 0…1.
     """
     if world_size() == 1:
         return model
 
     def weighted_sum(_, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-        gradients = bucket.buffer().mul_(loader.share)
+        gradients = bucket.buffer().mul_(share())
         return dist.all_reduce(gradients, async_op=True).get_future().then(lambda done: done.value()[0])
 
     parallel = nn.parallel.DistributedDataParallel(model)
@@ -131,8 +153,8 @@ def data_parallel(model: nn.Module, loader) -> nn.Module:
     return parallel
 
 
-def share_buffers(model: nn.Module) -> None:
-    """Give all processes the buffers of process 0 (BatchNorm's statistics), so that they measure the same network."""
+def broadcast_buffers(model: nn.Module) -> None:
+    """Give all processes the buffers of rank 0 (BatchNorm's statistics), so that they measure the same network."""
     if world_size() > 1:
         for buffer in model.buffers():
             dist.broadcast(buffer, src=0)

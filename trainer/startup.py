@@ -1,7 +1,8 @@
-"""Two settings that make training on a CPU fast, and a good neighbour; the one for threads, before torch is loaded."""
+"""What a program does before it imports PyTorch: settle threads and memory, and be ready for Ctrl-C."""
 
 import ctypes
 import os
+import signal
 import sys
 
 # From malloc.h of glibc, the C library of most Linux systems; see mallopt(3).
@@ -11,6 +12,17 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc takes no more
 # How long a waiting thread spins before it sleeps: the first is for all thread libraries and means "not at all", the
 # second for GNU's, the one in PyTorch's builds for Linux; there it wins, and bridges the gap between two layers.
 SLEEP_SOON = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
+
+
+def prepare(program: str) -> None:
+    """Call it first in a program: tune the CPU, and end in one line where Ctrl-C comes while PyTorch is imported."""
+    tune_cpu()
+
+    def quit_at_once(signum, frame) -> None:
+        print(f"\n{program}: stopped", file=sys.stderr, flush=True)
+        os._exit(128 + signum)  # an exception would get lost in the middle of an import, or show a traceback
+
+    signal.signal(signal.SIGINT, quit_at_once)  # until run_cli(), which lets Ctrl-C raise again
 
 
 def tune_cpu() -> None:

@@ -7,30 +7,30 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from common.data import MemoryLoader
-from common.paths import replacing
+from common.paths import atomic_write
+from trainer.loader import MemoryLoader
 
 BLUE, ORANGE = "#0072B2", "#D55E00"  # from Okabe and Ito, Color Universal Design, 2008
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Save as a PNG, whole or not at all."""
-    with replacing(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside)
 
 
-def draw_curves(history: list[dict], test: dict | None = None) -> Figure:
+def plot_curves(history: list[dict], test: dict | None = None) -> Figure:
     """Loss and accuracy by epoch, with the test split's numbers at the epoch whose weights were chosen.
 
-    A row of history has "epoch", "train_loss", "train_accuracy" (0…1) and, with validation pictures, "val_loss" and
-    "val_accuracy"; test has "epoch", "loss" and "accuracy".
+    A row of history has "epoch", "loss/train", "accuracy/train" (0…1) and, with validation pictures, "loss/val" and
+    "accuracy/val"; test has "epoch", "loss" and "accuracy".
     """
     figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name, scale in zip(figure.subplots(1, 2), ("loss", "accuracy"), (1, 100), strict=True):
         for split, label, colour in (("train", "training", BLUE), ("val", "validation", ORANGE)):
-            if f"{split}_{name}" in history[-1]:
-                values = [row[f"{split}_{name}"] * scale for row in history]
+            if f"{name}/{split}" in history[-1]:
+                values = [row[f"{name}/{split}"] * scale for row in history]
                 axes.plot(epochs, values, "o-", color=colour, markersize=4, label=label)
         if test:
             axes.plot(test["epoch"], test[name] * scale, "k*", markersize=12, label="test, measured once")
@@ -42,7 +42,7 @@ def draw_curves(history: list[dict], test: dict | None = None) -> Figure:
     return figure
 
 
-def draw_predictions(
+def plot_predictions(
     images: list, probabilities: Tensor, classes: list[str], labels: list[int] | None = None, columns: int = 8
 ) -> Figure:
     """A page of pictures, each with what the network takes it for and how sure it is; with labels, mistakes in orange.
@@ -73,10 +73,10 @@ def predictions_page(model: nn.Module, loader: MemoryLoader, classes: list[str])
     images, labels = next(iter(loader))
     count = min(32, len(labels))
     probabilities = model(images[:count]).float().softmax(dim=1).cpu()
-    return draw_predictions(list(loader.images[:count].cpu()), probabilities, classes, labels[:count].tolist())
+    return plot_predictions(list(loader.images[:count].cpu()), probabilities, classes, labels[:count].tolist())
 
 
-def draw_confusion(confusion: Tensor, classes: list[str]) -> Figure:
+def plot_confusion(confusion: Tensor, classes: list[str]) -> Figure:
     """The confusion matrix (true class, predicted class), int64 (C, C), each row in per cent of its class."""
     share = 100 * confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     side = 3 + 0.5 * len(classes)

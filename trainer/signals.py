@@ -15,15 +15,15 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM raise Stopped: at once, or, while `patient` is True, when it suits.
+    """A context in which SIGINT and SIGTERM raise Stopped: at once, or, while `deferred` is True, when it suits.
 
-    With `patient` the first signal is kept in `received` (0 before) for whoever asks between two steps. A second one
+    With `deferred` the first signal is kept in `received` (0 before), to be looked at between two steps. A second one
     raises Stopped wherever the program is; where files are moved into place whole, that does no harm. `advice` goes
     into the message. Outside of Python's main thread no signal arrives, and none is waited for.
     """
 
     def __init__(self):
-        self.patient, self.received, self.advice = False, 0, ""
+        self.deferred, self.received, self.advice = False, 0, ""
 
     def __enter__(self) -> "StopSignals":
         self._before = {}
@@ -37,16 +37,16 @@ class StopSignals:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """For a while, do not be patient: what runs here can be stopped anywhere, for nothing is lost with it."""
-        self.patient = False
+        """For a while, do not defer: what runs here can be stopped anywhere, because nothing is lost with it."""
+        self.deferred = False
         try:
             if self.received:
                 raise Stopped(self.received, self.advice)
             yield
         finally:
-            self.patient = True
+            self.deferred = True
 
     def _handle(self, signum: int, frame) -> None:
-        if self.received or not self.patient:
+        if self.received or not self.deferred:
             raise Stopped(signum, self.advice)
         self.received = signum

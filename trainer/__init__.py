@@ -1,0 +1,1 @@
+"""What only the capstone needs: options and exit codes, runs, training state, signals, processes, plots, a loader."""
