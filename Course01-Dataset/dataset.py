@@ -1,7 +1,7 @@
 """Course 01 · Dataset — how do pictures and labels become a data set?
 
 Run   python Course01-Dataset/dataset.py
-See   outputs/Course01-Dataset        (two pictures, and the small folders that it builds)
+See   outputs/Course01-Dataset    (pictures, and the folders that it builds)
 Read  notes.md, whose sections carry the numbers of the cells below
 """
 

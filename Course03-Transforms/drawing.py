@@ -1,6 +1,7 @@
 """Draws one picture for the notes of Course 03: steps.png, an ant and its numbers after each step of the chain.
 
-Run   python Course03-Transforms/drawing.py        (draws into outputs/Course03-Transforms/)
+Run   python Course03-Transforms/drawing.py
+See   outputs/Course03-Transforms/
 """
 
 import contextlib

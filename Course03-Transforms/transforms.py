@@ -312,15 +312,16 @@ except AttributeError as error:
     print("the old one: AttributeError:", error)
 
 # %% 19. The old ToTensor
-old = transforms.ToTensor()(tiny)
+old = transforms.ToTensor()(tiny)  # on purpose
 print("ToTensor gives the same:", torch.equal(old, scaled))
 with warnings.catch_warnings(record=True, action="always") as caught:
-    v2.ToTensor()
+    v2.ToTensor()  # on purpose
 print(f"v2.ToTensor: {caught[0].category.__name__}: {str(caught[0].message).split('. ')[0]}.")
 try:
-    transforms.ToTensor()(tiny_tensor)
+    transforms.ToTensor()(tiny_tensor)  # on purpose
 except TypeError as error:
     print("TypeError:", error)
+# The old way beside the new one, on purpose.
 for to_float in (transforms.ToTensor(), v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])):
     print("a float array with 0...255 stays as it is:", to_float(array.astype(np.float32)).max().item())
 

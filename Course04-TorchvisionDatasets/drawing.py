@@ -1,6 +1,7 @@
 """Draws one picture for the notes of Course 04: bytes.png, how a line of 3,072 bytes becomes a picture.
 
-Run   python Course04-TorchvisionDatasets/drawing.py     (draws into outputs/Course04-TorchvisionDatasets/)
+Run   python Course04-TorchvisionDatasets/drawing.py
+See   outputs/Course04-TorchvisionDatasets/
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Draws one picture for the notes of Course 05: pipeline.png, the way from indices to a batch.
 
-Run   python Course05-DataLoader/drawing.py        (draws into outputs/Course05-DataLoader/)
+Run   python Course05-DataLoader/drawing.py
+See   outputs/Course05-DataLoader/
 """
 
 import contextlib

@@ -121,7 +121,7 @@ print("the same answers:", torch.equal(model(batch), twin(batch)))
 
 
 class Typo(nn.Module):
-    def __int__(self, num_classes=10):
+    def __int__(self, num_classes=10):  # on purpose
         super().__init__()
         self.linear = nn.Linear(3 * 32 * 32, num_classes)
 
@@ -236,8 +236,8 @@ for ax, (name, (pad_row, pad_picture)) in zip(axes[1:], paddings.items(), strict
     ax.set_title(name)
 for ax in axes:
     ax.axis("off")
-print("pictures", tuple(pictures.shape), "->", tuple(padded.shape))
 fig.savefig(output_dir("Course06-Module") / "padding.png", dpi=100)
+print("pictures", tuple(pictures.shape), "->", tuple(padded.shape))
 
 # %% 14. Tour: normalisation
 batch_norm = nn.BatchNorm2d(num_features=3)

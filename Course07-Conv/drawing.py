@@ -1,7 +1,7 @@
 """Draws the pictures of Course 07's notes that explain where a kernel stands. No part of the lesson.
 
 Run   python Course07-Conv/drawing.py
-See   outputs/Course07-Conv/          (sliding.png, valid_same_full.png, integral.png)
+See   outputs/Course07-Conv/   (sliding, valid_same_full, integral.png)
 """
 
 import matplotlib.pyplot as plt

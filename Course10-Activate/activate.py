@@ -263,7 +263,7 @@ naive = (logits + 100).exp() / (logits + 100).exp().sum()
 print("by the formula:", naive.tolist())
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    implicit = nn.Softmax()(scores)
+    implicit = nn.Softmax()(scores)  # on purpose
 print(fill(f"{caught[0].category.__name__}: {caught[0].message}", 80))
 
 # %% 18. Halfway between two points

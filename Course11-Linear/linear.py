@@ -152,7 +152,7 @@ print("the same weights in other places:", torch.allclose(shuffled_classifier.we
 swallows = nn.Linear(batch_size * channels * height * width, num_classes)
 print(swallows)
 print("answers for 64 pictures:", tuple(swallows(torch.flatten(images)).shape))  # (196608,) -> (10,)
-print("with reshape:           ", tuple(swallows(torch.reshape(images, (1, 1, 1, -1))).shape))
+print("with reshape:           ", tuple(swallows(torch.reshape(images, (1, 1, 1, -1))).shape))  # on purpose
 test_batches = test_inputs[:2000].split(batch_size)
 for number, batch in enumerate(test_batches, start=1):
     try:

@@ -138,7 +138,7 @@ class PlainList(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = [nn.Linear(64 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, num_classes)]  # should be an nn.ModuleList
+        self.layers = [nn.Linear(64 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, num_classes)]  # no nn.ModuleList, on purpose
 
     def forward(self, features):
         for layer in self.layers:

@@ -59,7 +59,7 @@ right = torch.zeros(201, dtype=torch.long)
 each_loss = nn.CrossEntropyLoss(reduction="none")
 fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
 ax.plot(gap, each_loss(logits, right), color=blue, label="softmax once")
-ax.plot(gap, each_loss(torch.softmax(logits, dim=1), right), "--", color=orange, label="softmax twice")
+ax.plot(gap, each_loss(torch.softmax(logits, dim=1), right), "--", color=orange, label="softmax twice")  # on purpose
 ax.annotate("never below 1.46", (10, 1.46), (7, 2.2), fontsize=12, color=orange)
 ax.annotate("flat: almost no gradient", (-6, 2.4), (-8.4, 1.8), fontsize=12, color=orange)
 ax.set_xlabel("logit of the right class (the nine others are 0)", fontsize=12)

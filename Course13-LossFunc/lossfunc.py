@@ -88,7 +88,7 @@ print("the mean of the 64 losses is what CrossEntropyLoss() gives:", same)
 one_hot_labels = nn.functional.one_hot(labels, 10)  # (64,) -> (64, 10): zeros, and a one at the label
 perfect = 100.0 * one_hot_labels  # logits that are as sure and as right as can be
 print(f"once:  {cross_entropy(perfect, labels):.2f}")
-print(f"twice: {cross_entropy(torch.softmax(perfect, dim=1), labels):.2f}")
+print(f"twice: {cross_entropy(torch.softmax(perfect, dim=1), labels):.2f}")  # on purpose
 print(f"ln(e + 9) - 1 = {math.log(math.e + 9) - 1:.2f}")
 pulls = {}
 for name in ("once", "twice"):
@@ -120,7 +120,7 @@ log_probabilities = nn.LogSoftmax(dim=1)(logits)  # (1, 3)
 print(f"NLLLoss(LogSoftmax(logits)) = {nn.NLLLoss()(log_probabilities, target):.4f}")
 large = torch.tensor([[1000.0, 0.0, 0.0]])
 print("softmax by the formula:", (large.exp() / large.exp().sum(dim=1, keepdim=True))[0].tolist())
-print("log(softmax), apart:   ", torch.softmax(large, dim=1).log()[0].tolist())
+print("log(softmax), apart:   ", torch.softmax(large, dim=1).log()[0].tolist())  # on purpose
 print("log-softmax in one go: ", torch.log_softmax(large, dim=1)[0].tolist())
 
 # %% 11. Targets as probabilities

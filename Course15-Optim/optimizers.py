@@ -153,7 +153,8 @@ def compare(rule, lr, optimizer_class, **settings):
     largest_difference[rule.__name__] = (ours - torch.cat(theirs)).abs().max().item()
     x, y = ours[10]
     same = largest_difference[rule.__name__] < 1e-6
-    print(f"{rule.__name__:8} after 10 steps at ({x:.3f}, {y:6.3f}), equal to {optimizer_class.__name__}: {same}")
+    call = f"{optimizer_class.__name__}({', '.join(f'{name}={value}' for name, value in settings.items())})"
+    print(f"{rule.__name__:8} leads to ({x:.3f}, {y:6.3f}), equal to {call}: {same}")
 
 
 compare(sgd, 0.1, torch.optim.SGD)
@@ -183,7 +184,7 @@ for scale in (1, 1000):
 
 # %% 8. A ravine and a saddle
 scenes = {  # surface, start, and what the picture shows: left, right, bottom, top
-    "ravine": (ravine, [-8.0, 1.6], (-9, 3, -2.4, 2.4)),
+    "ravine": (ravine, [-8.0, 1.6], (-9, 3, -2.3, 2.3)),
     "saddle": (saddle, [-1.6, 0.001], (-2, 1.4, -0.6, 1.6)),
 }
 paths, needed = {}, {}
@@ -199,26 +200,33 @@ def try_out(name, optimizer_class, **settings):
     print(f"{name:12} ravine {needed[name, 'ravine']:2}, saddle {needed[name, 'saddle']:3}")
 
 
-def draw_paths(names, file):
-    """One panel for each optimizer and surface, with its first 60 steps."""
-    fig, axes = plt.subplots(2, len(names), figsize=(9, 4.6), layout="constrained", sharex="row", sharey="row")
-    for row, (scene, (surface, start, (left, right, bottom, top))) in zip(axes, scenes.items(), strict=True):
+def draw_paths(names):
+    """One panel for each optimizer and surface: every step of those that it needed, with x and y equally long."""
+    fig, axes = plt.subplots(
+        len(names), 2, figsize=(9, 8), layout="constrained", sharex="col", sharey="col", width_ratios=[1.7, 1]
+    )
+    for column, (scene, (surface, start, (left, right, bottom, top))) in zip(axes.T, scenes.items(), strict=True):
         x, y = torch.meshgrid(torch.linspace(left, right, 90), torch.linspace(bottom, top, 90), indexing="xy")
-        for ax, name in zip(row, names, strict=True):
+        lowest = (0, 0) if scene == "ravine" else (0, 1)
+        for ax, name in zip(column, names, strict=True):
             ax.contourf(x, y, surface(torch.stack([x, y])).sqrt(), levels=12, cmap="Greys", alpha=0.4)
-            ax.plot(*paths[name, scene][:61].T, color=colours[0], marker="o", markersize=3, linewidth=1.2)
-            ax.plot(*start, "*", color=colours[1], markersize=13)
-            ax.set(xlim=(left, right), ylim=(bottom, top))
-            ax.set_title(f"{name}: {needed[name, scene]} steps", fontsize=10.5)
-        row[0].set_ylabel(scene)
-    fig.savefig(output_dir(lesson) / file, dpi=110)
+            path = paths[name, scene][: needed[name, scene] + 1]
+            ax.plot(*path.T, color=colours[0], marker="o", markersize=3, linewidth=1.2, label="one dot for each step")
+            ax.plot(*start, "*", color=colours[1], markersize=13, label="start")
+            ax.plot(*lowest, "+", color="black", markersize=11, markeredgewidth=2, label="lowest point")
+            ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", ylabel="y")
+            ax.set_title(f"{scene}, {name}: {needed[name, scene]} steps", fontsize=11)
+        column[-1].set_xlabel("x")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return fig
 
 
 try_out("SGD", torch.optim.SGD, lr=0.92)
 try_out("momentum 0.5", torch.optim.SGD, lr=1.14, momentum=0.5)
 try_out("momentum 0.9", torch.optim.SGD, lr=0.12, momentum=0.9)
 try_out("Adam", torch.optim.Adam, lr=0.46)
-draw_paths(["SGD", "momentum 0.5", "momentum 0.9", "Adam"], "paths.png")
+fig = draw_paths(["SGD", "momentum 0.5", "momentum 0.9", "Adam"])
+fig.savefig(output_dir(lesson) / "paths.png", dpi=90)
 
 # %% 9. Break it: forget zero_grad
 forgetful = {}
@@ -232,7 +240,7 @@ for forget in (False, True):
         ((w - 3) ** 2).backward()
         optimizer.step()
         forgetful[forget].append(w.item())
-    last = forgetful[forget][-14:]
+    last = forgetful[forget][-14:]  # about as long as one swing
     title = "without zero_grad:" if forget else "with zero_grad:   "
     print(title, f"the last 14 steps between {min(last):.2f} and {max(last):.2f}")
 
@@ -242,7 +250,7 @@ moves = {}
 for order in ("optimizer first", "layer first"):
     model = CifarCNN()
     if order == "optimizer first":
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # on purpose
         model.classifier[-1] = nn.Linear(64, 2)
     else:
         model.classifier[-1] = nn.Linear(64, 2)
@@ -358,7 +366,8 @@ try_out("Nesterov 0.7", torch.optim.SGD, lr=0.6, momentum=0.7, nesterov=True)
 try_out("Adagrad", torch.optim.Adagrad, lr=0.9)
 try_out("RMSprop", torch.optim.RMSprop, lr=0.1)
 try_out("Adadelta", torch.optim.Adadelta, lr=1.0, eps=1e-2)
-draw_paths(["Nesterov 0.7", "Adagrad", "RMSprop", "Adadelta"], "more_paths.png")
+fig = draw_paths(["Nesterov 0.7", "Adagrad", "RMSprop", "Adadelta"])
+fig.savefig(output_dir(lesson) / "more_paths.png", dpi=90)
 
 # %% 16. Weight decay: in the gradient or beside it
 penalty_in_the_loss = path_by_hand(sgd, lambda w: ravine(w) + 0.1 / 2 * (w**2).sum(), [-1.5, 0.8], 10, lr=0.1)

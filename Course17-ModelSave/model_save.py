@@ -91,8 +91,8 @@ fresh = SmallCNN()  # the class gives the structure, with random numbers …
 print("before loading:", same(fresh.state_dict(), model.state_dict()))
 weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
 print(fresh.load_state_dict(weights))  # … and the file the numbers
-print("after loading: ", same(fresh.state_dict(), model.state_dict()))
 fresh.eval()  # the mode is not in the file
+print("after loading: ", same(fresh.state_dict(), model.state_dict()))
 
 # %% 4. What is in the file, and what its ending means
 with zipfile.ZipFile(folder / "weights.pt") as archive:
@@ -106,7 +106,7 @@ for name in ("weights.pth", "weights.ckpt", "weights.jpg"):
     print(f"{name:12} loads, and is the same:", same(loaded, model.state_dict()))
 
 # %% 5. The whole model
-torch.save(model, folder / "whole.pt")
+torch.save(model, folder / "whole.pt")  # on purpose
 
 
 def refused(error):
@@ -126,7 +126,7 @@ with zipfile.ZipFile(folder / "whole.pt") as archive:
 print("the file names the class:", b"SmallCNN" in index, "and holds its code:", b"self.features(images)" in index)
 
 
-# %% 6. Loading a pickle runs code
+# %% 6. What a pickle may say
 class Surprise:
     def __reduce__(self):  # tells pickle how to build this object again: "call this function with these arguments"
         return print, ("    this line was printed by a file, while it was being loaded",)
@@ -163,7 +163,7 @@ except RuntimeError as error:
 
 # %% 8. A training that resumes exactly
 def new_training():
-    """A model and an optimizer, the same ones each time."""
+    """A model and an optimizer, the same ones each time: it sets the seed, so the random numbers begin again, too."""
     torch.manual_seed(1)
     model = SmallCNN()
     return model, torch.optim.Adam(model.parameters(), lr=0.01)
@@ -176,8 +176,8 @@ half, optimizer = new_training()
 first_half = train(half, optimizer, steps=10)
 contents = {
     "model": half.state_dict(),
-    "optimizer": optimizer.state_dict(),  # Adam remembers mean and square of the gradients, and counts its steps
-    "rng": torch.get_rng_state(),  # the next dropout mask depends on it
+    "optimizer": optimizer.state_dict(),
+    "rng": torch.get_rng_state(),  # the state of the random number generator
     "step": 10,
 }
 torch.save(contents, folder / "training.pt")
@@ -198,7 +198,7 @@ for left_out in (None, "optimizer", "rng", "model"):
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 colours = ["#999999", "#0072B2", "#D55E00", "#009E73", "#CC79A7"]
 for (name, losses), colour in zip(curves.items(), colours, strict=True):
-    style = "o" if name == "nothing left out" else "-"  # dots on a line: the two are the same
+    style = "o" if name == "nothing left out" else "-"  # dots, so that a line under them is seen
     ax.plot(range(1, len(losses) + 1), losses, style, color=colour, label=name, markersize=5)
 ax.axvline(10.5, color="black", linestyle=":")
 ax.set(title="stopped after step 10, then resumed", xlabel="step", ylabel="loss", xticks=range(0, 21, 5), ylim=(0, 3))
@@ -208,7 +208,7 @@ fig.savefig(output_dir(lesson) / "resumed.png", dpi=110)
 
 # %% 9. Break it: model.state_dict = weights
 careless = SmallCNN()
-careless.state_dict = weights  # no error: Python lets you put anything under any name
+careless.state_dict = weights  # on purpose
 print("the weights are loaded:", torch.equal(careless.classifier[2].weight, weights["classifier.2.weight"]))
 try:
     careless.state_dict()
@@ -231,10 +231,12 @@ for mode in ("eval", "train"):
     print(f"{mode}: the model is still what the file says: {same(loaded.state_dict(), weights)}")
 
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-picture = spread.sum(dim=1).argmax()  # the one that wavers most
+is_right = answers["eval"][0].argmax(dim=1) == labels  # (64,)
+lost = (answers["eval"] - answers["train"]).mean(dim=0)[range(64), labels]  # (64,): of the right class's probability
+picture = torch.where(is_right, lost, -1).argmax()  # right in eval mode, and train mode takes the most from it
 for mode, style, colour in [("train", "o", "#D55E00"), ("eval", "-", "#0072B2")]:
     ax.plot(range(1, 51), answers[mode][:, picture, labels[picture]], style, color=colour, label=mode, clip_on=False)
-ax.set(xlabel="call", ylabel="probability of its class", ylim=(0, 1))
+ax.set(xlabel="call", ylabel="probability of the right class", ylim=(0, 1))
 ax.grid(alpha=0.3)
 fig.legend(loc="outside upper center", ncols=2, frameon=False)
 fig.savefig(output_dir(lesson) / "eval_forgotten.png", dpi=110)
@@ -250,7 +252,7 @@ for name in ("row.pt", "clone.pt"):
     print(f"{name:8} holds 250 numbers in {'more than a million' if size > 1_000_000 else 'less than 4000'} bytes")
 
 # %% 12. Prefixes: module. and _orig_mod.
-# backend="eager" leaves out the compiler itself, which a look at the names does not need.
+# DataParallel on purpose. backend="eager" leaves out the compiler, which a look at the names does not need.
 wrapped = {"DataParallel": nn.DataParallel(SmallCNN()), "torch.compile": torch.compile(SmallCNN(), backend="eager")}
 for name, wrapper in wrapped.items():
     theirs = wrapper.state_dict()
@@ -260,7 +262,7 @@ for name, wrapper in wrapped.items():
     print(f"    without {prefix} it fits:", SmallCNN().load_state_dict(ours))
 
 # %% 13. DataParallel: wrap then load, load then wrap
-parallel = nn.DataParallel(SmallCNN())
+parallel = nn.DataParallel(SmallCNN())  # on purpose
 try:
     parallel.load_state_dict(weights)
 except RuntimeError as error:
@@ -268,7 +270,7 @@ except RuntimeError as error:
 print("wrap, then load into .module:", parallel.module.load_state_dict(weights))
 plain = SmallCNN()
 print("load, then wrap:             ", plain.load_state_dict(weights))
-parallel = nn.DataParallel(plain)
+parallel = nn.DataParallel(plain)  # on purpose
 print("saved from .module:          ", next(iter(parallel.module.state_dict())))
 try:
     print(parallel.features)

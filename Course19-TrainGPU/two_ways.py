@@ -28,15 +28,15 @@ torch.manual_seed(19)
 model = CifarCNN(num_classes=10)
 loss_fn = nn.CrossEntropyLoss()
 if torch.cuda.is_available():
-    model = model.cuda()
-    loss_fn = loss_fn.cuda()
+    model = model.cuda()  # on purpose
+    loss_fn = loss_fn.cuda()  # on purpose
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 first_way = []
 for images, labels in zip(pictures.split(64), answers.split(64), strict=True):
     if torch.cuda.is_available():
-        images = images.cuda()
-        labels = labels.cuda()
+        images = images.cuda()  # on purpose
+        labels = labels.cuda()  # on purpose
     loss = loss_fn(model(images), labels)
     optimizer.zero_grad()
     loss.backward()

@@ -1,7 +1,7 @@
 """Course 20 · ModelTest, one picture — what does it take to classify a single file?
 
 Run   python Course20-ModelTest/one_picture.py
-See   outputs/Course20-ModelTest/one_picture.png      (the picture that it classifies)
+See   outputs/Course20-ModelTest/one_picture.png     (what it classifies)
 Read  one_picture.md, whose sections carry the numbers of the cells below
 """
 
@@ -21,7 +21,7 @@ path = sample  # or a picture of yours, which is only read: "photos/dog.jpg"
 weights = checkpoint_dir(lesson) / "one_picture.pt"
 
 # %% 2. A picture, and weights if there are none
-test_set = cifar10(train=False)
+train_set, test_set = cifar10(train=True), cifar10(train=False)
 classes = test_set.classes
 Image.fromarray(test_set.data[186]).resize((128, 128)).convert("RGBA").save(sample)  # 4 channels, as screenshots have
 
@@ -30,7 +30,6 @@ if weights.exists():
 else:
     print("no weights yet: training for some seconds")
     torch.manual_seed(20)
-    train_set = cifar10(train=True)
     images = torch.from_numpy(train_set.data[:7680]).permute(0, 3, 1, 2) / 255  # (7680, 3, 32, 32), 0…1
     labels = torch.tensor(train_set.targets[:7680])
     model = CifarCNN(num_classes=10).to(memory_format=torch.channels_last)
