@@ -43,7 +43,7 @@ def test_vgg19_has_three_convolutions_more_and_the_same_classifier(lesson, print
 
 def test_the_pictures_are_smaller_than_those_that_the_weights_were_trained_with(lesson, printed):
     assert lesson["prepare"].crop_size == [224] and lesson["val_images"].shape[1:] == (3, 64, 64)
-    assert "the weights on offer know pictures of 224 pixels; ours have 64\n" in printed
+    assert "the trained weights know pictures of 224 pixels; ours have 64\n" in printed
 
 
 def test_the_word_default_is_the_best_set_and_not_always_the_first(lesson, printed):
@@ -171,3 +171,10 @@ def test_train_mode_moves_exactly_the_buffers_of_batch_norm(lesson):
     layers = {name for name, layer in lesson["model"].named_modules() if isinstance(layer, nn.BatchNorm2d)}
     assert {name.rpartition(".")[0] for name in lesson["changed"]} == layers
     assert set(lesson["changed"]) == {name for name, _ in lesson["model"].named_buffers()}
+
+
+def test_what_train_mode_does_to_a_frozen_network_is_counted_by_its_answers(lesson):
+    model, labels = lesson["model"].eval(), torch.tensor(ants_bees("val").targets)
+    with torch.no_grad():
+        now = (model(lesson["val_images"]).argmax(1) == labels).double().mean().item()
+    assert lesson["after"] == pytest.approx(now) and lesson["after"] < lesson["before_drift"] - 0.1

@@ -245,3 +245,10 @@ def test_eval_answers_are_those_of_each_picture_alone(lesson):
     with torch.no_grad():
         alone = torch.cat([model(image[None]) for image in lesson["images"]]).softmax(1)
     assert torch.allclose(alone, lesson["answers"]["eval"][0], atol=1e-5)
+
+
+def test_the_picture_of_section_10_is_right_in_eval_mode_and_often_wrong_in_train_mode(lesson):
+    answers, picture, label = lesson["answers"], lesson["picture"], lesson["labels"][lesson["picture"]]
+    assert (answers["eval"][:, picture].argmax(1) == label).all()
+    assert (answers["train"][:, picture].argmax(1) == label).double().mean() < 0.8
+    assert answers["eval"][:, picture, label].mean() > answers["train"][:, picture, label].mean()
