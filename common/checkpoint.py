@@ -246,7 +246,8 @@ def _own_copy(contents, path: Path, sizes: Counter | None):
         if num_values > MAX_VALUES:  # lists that hold the same list many times, which holds …
             raise UserError(f"{path} holds more than {MAX_VALUES:,} values: no checkpoint of this course does")
         if isinstance(value, Tensor):
-            if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.device.type != "cpu":
+            is_plain = type(value) in (Tensor, nn.Parameter) and value.layout == torch.strided and not value.is_nested
+            if not is_plain or value.device.type != "cpu":
                 raise UserError(f"{path} holds tensors without plain numbers (sparse or meta, say): take another file")
             storage = value.untyped_storage()
             if sizes is not None and storage.nbytes() and storage.data_ptr() not in seen:
