@@ -1,17 +1,12 @@
 """Course 19, two ways to a GPU: what the flat script claims, checked by other means, and its page against its run."""
 
-import contextlib
-import io
-import os
-import runpy
-
 import pytest
 import torch
-from lessons import blocks, cells, is_printed, links, sections
+from lessons import blocks, cells, is_printed, links, run_script, sections
 from torch import nn
 
 from common.models import CifarCNN
-from common.paths import REPOSITORY, home
+from common.paths import REPOSITORY
 
 SCRIPT = REPOSITORY / "Course19-TrainGPU" / "two_ways.py"
 PAGE = SCRIPT.with_suffix(".md").read_text(encoding="utf-8")
@@ -20,15 +15,8 @@ PAGE = SCRIPT.with_suffix(".md").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def run():
     """The variables that the script left behind, and what it printed."""
-    printed, before = io.StringIO(), (os.getcwd(), torch.random.get_rng_state())  # noqa: PTH109
-    os.chdir(home())
-    try:
-        with contextlib.redirect_stdout(printed):
-            names = runpy.run_path(str(SCRIPT), run_name="__main__")
-    finally:
-        os.chdir(before[0])
-        torch.random.set_rng_state(before[1])
-    return names, printed.getvalue()
+    done = run_script(SCRIPT)
+    return done.names, done.printed
 
 
 def losses_on_the_cpu(pictures, answers):

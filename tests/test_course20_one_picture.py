@@ -1,34 +1,22 @@
 """Course 20, one picture: what the flat script says of a file, found again by other means; its page against its run."""
 
-import contextlib
-import io
-import os
-import runpy
-
 import numpy as np
 import pytest
 import torch
-from lessons import about_same, blocks, cells, is_printed, links, sections
+from lessons import about_same, blocks, cells, is_printed, links, run_script, sections
 from PIL import Image
 
 from common.data import in_memory, open_data
 from common.models import CifarCNN
-from common.paths import REPOSITORY, home
+from common.paths import REPOSITORY
 
 SCRIPT = REPOSITORY / "Course20-ModelTest" / "one_picture.py"
 PAGE = SCRIPT.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def run_once(script=SCRIPT):
-    printed, before = io.StringIO(), (os.getcwd(), torch.random.get_rng_state())  # noqa: PTH109
-    os.chdir(home())
-    try:
-        with contextlib.redirect_stdout(printed):
-            names = runpy.run_path(str(script), run_name="__main__")
-    finally:
-        os.chdir(before[0])
-        torch.random.set_rng_state(before[1])
-    return names, printed.getvalue()
+    done = run_script(script)
+    return done.names, done.printed
 
 
 @pytest.fixture(scope="module")

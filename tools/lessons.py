@@ -109,18 +109,23 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
+def run_script(script: Path) -> Run:
+    """Run a flat script now, in the home of the tests."""
+    return _captured(lambda: _run_flat(script))
+
+
 @functools.cache
 def run_lesson(lesson: str) -> Run:
     """Run the lesson as its notes say: a flat script as it is; the capstone with its default options."""
     if lesson in CAPSTONE:
         return _captured(lambda: _run_capstone(lesson))
-    return _captured(lambda: _run_flat(script_of(lesson)))
+    return run_script(script_of(lesson))
 
 
 @functools.cache
 def run_page(page: Page) -> Run:
     """Run a page's script."""
-    return run_lesson(page.folder) if page.is_lesson else _captured(lambda: _run_flat(page.script))
+    return run_lesson(page.folder) if page.is_lesson else run_script(page.script)
 
 
 def _captured(run: Callable[[], dict]) -> Run:
