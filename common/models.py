@@ -102,7 +102,69 @@ def cifar_resnet18(num_classes: int = 10) -> nn.Module:
     return model
 
 
-MODELS = {"cnn": CifarCNN, "cnn-classic": ClassicCNN, "lenet": LeNet, "resnet18": cifar_resnet18}
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, added to what came in (He et al. 2015, section 3.3).
+
+    With stride 2, height and width are halved; what came in is then thinned out alike and filled up with channels of
+    zeros, so that the shortcut has no weights of its own (their option A).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.stride, self.new_channels = stride, out_channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn1(self.conv1(x)).relu()
+        out = self.bn2(self.conv2(out))
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        if self.new_channels:
+            shortcut = nn.functional.pad(shortcut, (0, 0, 0, 0, 0, self.new_channels))  # zeros behind the channels
+        return (out + shortcut).relu()
+
+
+class ResNet20(nn.Module):
+    """The smallest of the residual networks made for CIFAR-10 (He et al. 2015, section 4.2; doi 10.1109/CVPR.2016.90).
+
+    19 convolutions and one linear layer. Each channel is averaged at the end, so pictures of any size fit.
+    """
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+        )  # (N, 3, 32, 32) -> (N, 16, 32, 32)
+        self.stages = nn.Sequential(
+            _stage(16, 16, stride=1),  # -> (N, 16, 32, 32)
+            _stage(16, 32, stride=2),  # -> (N, 32, 16, 16)
+            _stage(32, 64, stride=2),  # -> (N, 64, 8, 8)
+        )
+        self.fc = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stages(self.stem(images))
+        return self.fc(features.mean(dim=(2, 3)))  # (N, 64, 8, 8) -> (N, 64) -> (N, num_classes)
+
+
+def _stage(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Three blocks; the first one changes the sizes."""
+    return nn.Sequential(
+        BasicBlock(in_channels, out_channels, stride),
+        BasicBlock(out_channels, out_channels, stride=1),
+        BasicBlock(out_channels, out_channels, stride=1),
+    )
+
+
+MODELS = {
+    "cnn": CifarCNN,
+    "cnn-classic": ClassicCNN,
+    "lenet": LeNet,
+    "resnet18": cifar_resnet18,
+    "resnet20": ResNet20,
+}
 
 
 def make_model(name: str, num_classes: int = 10) -> nn.Module:

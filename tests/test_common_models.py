@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common import UserError
-from common.models import MODELS, ClassicCNN, count_parameters, make_model
+from common.models import MODELS, BasicBlock, ClassicCNN, count_parameters, make_model
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -21,6 +21,24 @@ def test_the_models_have_the_sizes_that_their_papers_and_videos_give():
     lenet = [6 * (3 * 25 + 1), 16 * (6 * 25 + 1), 120 * (400 + 1), 84 * (120 + 1), 10 * (84 + 1)]
     assert count_parameters(make_model("lenet")) == sum(lenet)
     assert make_model("resnet18").conv1.stride == (1, 1)
+    stages = [[(16, 16)] * 6, [(16, 32)] + [(32, 32)] * 5, [(32, 64)] + [(64, 64)] * 5]  # shortcuts have no weights
+    channels = [(3, 16), *sum(stages, [])]
+    resnet20 = sum(9 * a * b + 2 * b for a, b in channels) + 10 * (64 + 1)
+    assert count_parameters(make_model("resnet20")) == resnet20 == 269_722, "0.27 million, says the paper"
+
+
+@pytest.mark.parametrize("size", [33, 64])
+def test_resnet20_takes_pictures_of_any_size(size):
+    assert make_model("resnet20")(torch.rand(2, 3, size, size)).shape == (2, 10)
+
+
+def test_a_block_whose_convolutions_give_nothing_is_its_shortcut():
+    block = BasicBlock(2, 4, stride=2).eval()
+    torch.nn.init.zeros_(block.bn2.weight)
+    x = torch.rand(1, 2, 6, 6)
+    out = block(x)
+    assert torch.equal(out[:, :2], x[:, :, ::2, ::2])
+    assert out.shape == (1, 4, 3, 3) and not out[:, 2:].any()
 
 
 def test_the_classic_network_has_the_state_dict_names_of_the_videos():
@@ -29,5 +47,5 @@ def test_the_classic_network_has_the_state_dict_names_of_the_videos():
 
 
 def test_an_unknown_model_is_refused_with_the_list_of_known_ones():
-    with pytest.raises(UserError, match="'vgg'.*cnn, cnn-classic, lenet, resnet18"):
+    with pytest.raises(UserError, match="'vgg'.*cnn, cnn-classic, lenet, resnet18, resnet20"):
         make_model("vgg")

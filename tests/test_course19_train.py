@@ -470,7 +470,14 @@ def test_given_options_win_over_the_recipe(course_home, pictures, capsys):
 
 @pytest.mark.parametrize(
     ("model", "optimizer"),
-    [("cnn", "sgd"), ("cnn", "adamw"), ("cnn-classic", "sgd"), ("lenet", "adamw"), ("resnet18", "sgd")],
+    [
+        ("cnn", "sgd"),
+        ("cnn", "adamw"),
+        ("cnn-classic", "sgd"),
+        ("lenet", "adamw"),
+        ("resnet18", "sgd"),
+        ("resnet20", "sgd"),
+    ],
 )
 def test_every_model_learns_red_from_blue(model, optimizer, course_home, pictures, capsys):
     more = ["--model", model, "--optimizer", optimizer, "--epochs", 3, "--batch-size", 8, "--lr", 0.003]
