@@ -1,0 +1,250 @@
+"""One exercise: its answer, a trial that tells right from wrong, and the wrong answers that people do give."""
+
+import contextlib
+import functools
+import inspect
+import io
+import math
+import random
+import textwrap
+import traceback
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TO_DO = ...  # what stands in a starter where something is to be written
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that people do give, and the hint that helps them: what the mistake is, never the answer."""
+
+    hint: str
+    answer: Any
+    section: int | str | None = None  # of the notes, where it is not the exercise's: 4, or "Course05 4"
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What a learner defines under `name`, and how it is judged.
+
+    trial(answer) yields rows: what was tried, what came, what is right, worked out without the answer. A fourth item is
+    the tolerance of that row. The first row that is wrong is the one that a learner is told of.
+    """
+
+    number: int
+    name: str
+    section: int | str  # of the notes, where the lesson speaks of it: 4, or "Course05 4" for a different lesson
+    answer: Any  # a plain value, or a function or class written in solutions.py, with nothing around it
+    trial: Callable[[Any], Iterable[tuple]]
+    hints: tuple[str, ...]  # each a little clearer; none is the answer
+    mistakes: tuple[Mistake, ...]
+
+    def source(self) -> str:
+        """The answer as a learner would write it."""
+        return source_of(self.answer) if _is_code(self.answer) else f"{self.name} = {self.answer!r}\n"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an exercise: "done", "todo" or "wrong"; what is told of it; and the hint of a known mistake."""
+
+    state: str
+    told: str = ""
+    hint: str = ""
+    section: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first row that is not right. `got` is an exception where one was raised."""
+
+    row: int
+    what: str
+    got: Any
+    expected: Any = None
+
+    def same_as(self, other: "Difference | None") -> bool:
+        """Whether a different answer went wrong in the same row, in the same way."""
+        if other is None or (self.row, self.what) != (other.row, other.what):
+            return False
+        if isinstance(self.got, BaseException):
+            return type(self.got) is type(other.got) and str(self.got) == str(other.got)
+        return same(other.got, self.got)
+
+
+def changed(answer: Any, old: str, new: str) -> Any:
+    """The same function or class with a piece of its source replaced: how a mistake differs from the answer."""
+    source = source_of(answer)
+    if old not in source:
+        raise ValueError(f"{old!r} does not stand in {answer.__name__}")
+    code = source.replace(old, new)
+    names = dict(vars(inspect.getmodule(answer)) if isinstance(answer, type) else answer.__globals__)
+    exec(code, names)
+    mistaken = names[answer.__name__]
+    mistaken.changed_source = code
+    return mistaken
+
+
+def called(function: Callable, *args, **kwargs) -> tuple[str, Any]:
+    """The first two items of a row: the call in words, output_size(32, 3, stride=2), and what it returned."""
+    return _call_in_words(function, args, kwargs), function(*args, **kwargs)
+
+
+def _call_in_words(function: Callable, args: tuple, kwargs: dict) -> str:
+    words = [shown(value) for value in args] + [f"{name}={shown(value)}" for name, value in kwargs.items()]
+    return f"{function.__name__}({', '.join(words)})"
+
+
+def source_of(answer: Any) -> str:
+    """The source of a function or class."""
+    return getattr(answer, "changed_source", None) or textwrap.dedent(inspect.getsource(answer))
+
+
+def judge(exercise: Exercise, answer: Any, may_tell: bool = True) -> Verdict:
+    """The verdict on an answer. may_tell: whether what is right may be said; not for a prediction."""
+    if answer is TO_DO:
+        return Verdict("todo")
+    if problem := _wrong_kind(exercise, answer):
+        return Verdict("wrong", problem)
+    spy = _Spy(answer) if isinstance(answer, types.FunctionType) else None
+    difference = first_difference(exercise, spy.wrapped if spy else answer)
+    if difference is None:
+        return Verdict("done")
+    if difference.got is TO_DO or (spy and spy.result is TO_DO):
+        return Verdict("todo")
+    told = _in_words(exercise, difference, spy, may_tell)
+    for mistake in exercise.mistakes:
+        if difference.same_as(first_difference(exercise, mistake.answer)):
+            return Verdict("wrong", told, mistake.hint, mistake.section or exercise.section)
+    return Verdict("wrong", told)
+
+
+def first_difference(exercise: Exercise, answer: Any) -> Difference | None:
+    """The first row of the trial that is wrong, or what was raised in it; None where all is right."""
+    random.seed(0)
+    torch.manual_seed(0)
+    row, threads, grad = 0, torch.get_num_threads(), torch.is_grad_enabled()
+    torch.set_num_threads(1)  # sums come out the same on every machine
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
+                if not same(got, expected, *tolerance):
+                    return Difference(row, what, got, expected)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a learner's code raises, they are told
+        return Difference(row + 1, "it", error)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(grad)
+    return None
+
+
+def same(got: Any, expected: Any, tolerance: float = 1e-4) -> bool:
+    """Whether two values are equal; numbers up to a relative and absolute tolerance. A list may stand for a tuple.
+
+    A whole number may stand where a number with a fraction is right, and not the other way round. Tensors must agree
+    in shape and dtype, too.
+    """
+    if isinstance(expected, Tensor):
+        if not isinstance(got, Tensor) or got.shape != expected.shape or got.dtype != expected.dtype:
+            return False
+        return torch.allclose(got.detach().cpu(), expected.detach(), rtol=tolerance, atol=tolerance, equal_nan=True)
+    if isinstance(expected, bool) or expected is None or isinstance(expected, str | type):
+        return type(got) is type(expected) and got == expected
+    if isinstance(expected, int):
+        return isinstance(got, int) and not isinstance(got, bool) and got == expected
+    if isinstance(expected, float):
+        if not isinstance(got, int | float) or isinstance(got, bool):
+            return False
+        both_nan = math.isnan(got) and math.isnan(expected)
+        return both_nan or math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
+    if isinstance(expected, list | tuple):
+        is_sequence = isinstance(got, list | tuple) and len(got) == len(expected)
+        return is_sequence and all(same(g, e, tolerance) for g, e in zip(got, expected, strict=True))
+    if isinstance(expected, dict):
+        is_dict = isinstance(got, dict) and got.keys() == expected.keys()
+        return is_dict and all(same(got[key], value, tolerance) for key, value in expected.items())
+    return type(got) is type(expected) and bool(got == expected)
+
+
+class _Spy:
+    """A learner's function, with a note of its last call: what went in, and what came out."""
+
+    def __init__(self, function: types.FunctionType):
+        self.call, self.result, self.returned = "", None, False
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            self.call, self.returned = _call_in_words(function, args, kwargs), False
+            self.result = function(*args, **kwargs)
+            self.returned = True
+            return self.result
+
+        self.wrapped = wrapped
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, types.FunctionType | type)
+
+
+def _wrong_kind(exercise: Exercise, answer: Any) -> str:
+    """In words, where a function was asked for and no function came, or the like."""
+    if isinstance(exercise.answer, type) and not isinstance(answer, type):
+        return f"{exercise.name} must be a class, and is {described(answer)}"
+    if isinstance(exercise.answer, types.FunctionType) and not callable(answer):
+        return f"{exercise.name} must be a function, and is {described(answer)}"
+    if not _is_code(exercise.answer) and (answer is None or callable(answer)) and not callable(exercise.answer):
+        return f"{exercise.name} must be a value, and is {described(answer)}"
+    return ""
+
+
+def _in_words(exercise: Exercise, difference: Difference, spy: _Spy | None, may_tell: bool) -> str:
+    got, expected = difference.got, difference.expected
+    if isinstance(got, BaseException):
+        if spy and spy.returned:  # the trial could not go on with what it was given
+            return f"{spy.call} returned {described(spy.result)}: nothing to go on with"
+        where = _own_line(got)
+        return f"{spy.call if spy else exercise.name} raised {type(got).__name__}: {got}{where}"
+    if got is None and spy and spy.result is None:
+        return f"{difference.what}: got None. Is there a return?"
+    if not may_tell:
+        return f"{difference.what}: it is not {described(got)}"
+    if isinstance(got, Tensor) and isinstance(expected, Tensor) and got.shape == expected.shape:
+        if got.dtype != expected.dtype:
+            return f"{difference.what}: got numbers of {got.dtype}, expected {expected.dtype}"
+        wrong = ~torch.isclose(got.detach(), expected.detach(), rtol=1e-4, atol=1e-4)
+        if got.numel() > 12 and wrong.any():
+            place = tuple(wrong.nonzero()[0].tolist())
+            there = f"at {list(place)} got {got[place].item():.4g}, expected {expected[place].item():.4g}"
+            return f"{difference.what}: {wrong.sum()} of {got.numel()} numbers are wrong; {there}"
+    if type(got) is type(expected) or (isinstance(got, list | tuple) and isinstance(expected, list | tuple)):
+        return f"{difference.what}: got {shown(got)}, expected {shown(expected)}"
+    return f"{difference.what}: got {described(got)}, expected {described(expected)}"
+
+
+def _own_line(error: BaseException) -> str:
+    """The line of the workbook where an exception arose."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if "workbook" in frame.filename]
+    return f" (your line {lines[-1]})" if lines else ""
+
+
+def described(value: Any) -> str:
+    """A value with its type: 7.5 (a float)."""
+    if value is None or _is_code(value):
+        return "None" if value is None else f"the {type(value).__name__.replace('type', 'class')} {value.__name__}"
+    kind = type(value).__name__
+    return f"{shown(value)} ({'an' if kind[0] in 'aeioAEIO' else 'a'} {kind})"
+
+
+def shown(value: Any) -> str:
+    """A value in at most 80 characters; a large tensor by its shape."""
+    if isinstance(value, Tensor):
+        if value.numel() > 12:
+            return f"tensor {tuple(value.shape)}"
+        value = value.detach()
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
