@@ -1,0 +1,398 @@
+"""Course 15 · Optim: the answers, how they are judged, and the mistakes that people make."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from practice import Exercise, Mistake, changed
+
+# ---- 1 ----
+
+
+def try_walk(walk):
+    w = torch.tensor(4.0, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.5, momentum=0.5)
+    right = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        (w**2 / 2).backward()
+        optimizer.step()
+        right.append(w.item())
+    if not isinstance(walk, list | tuple) or len(walk) != 3:
+        yield "the three numbers", walk, tuple(right)
+    for step, (got, expected) in enumerate(zip(walk, right, strict=True), start=1):
+        yield f"w after step {step}", got, expected
+
+
+# ---- 2 ----
+
+
+def train(model, loss_fn, optimizer, batches):
+    model.train()
+    losses = []
+    for images, labels in batches:
+        optimizer.zero_grad()
+        output = model(images)
+        loss = loss_fn(output, labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+class Watched(nn.Sequential):
+    """Notes in which mode it is used."""
+
+    modes = ()
+
+    def forward(self, images):
+        self.modes = (*self.modes, self.training)
+        return super().forward(images)
+
+
+def try_train(train):
+    images, classes, targets = torch.randn(11, 2, 3), torch.randint(4, (11,)), torch.randn(11, 4)
+    for loss_fn, labels, lr, mu in [
+        (nn.CrossEntropyLoss(), classes, 0.5, 0.0),
+        (nn.MSELoss(), targets, 0.1, 0.0),
+        (nn.MSELoss(), targets, 0.1, 0.9),
+    ]:
+        model = Watched(nn.Flatten(), nn.Linear(6, 4))
+        model.eval()
+        start = [p.detach().clone() for p in model.parameters()]
+        batches = list(zip(images.split(4), labels.split(4), strict=True))
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=mu)
+        name = f"{type(loss_fn).__name__}, SGD with {lr=}, momentum={mu}"
+        right_losses, right_parameters = by_hand(start, loss_fn, lr, mu, batches)
+        losses = train(model, loss_fn, optimizer, batches)
+        for (which, parameter), right in zip(model.named_parameters(), right_parameters, strict=True):
+            yield f"{name}: {which} afterwards", parameter, right
+        yield f"{name}: the losses of three batches", losses, right_losses
+        yield f"{name}: the model was in training mode", model.modes, (True, True, True)
+
+
+def by_hand(start, loss_fn, lr, mu, batches):
+    """The losses and the last weight and bias of a linear layer that SGD trains, without an optimizer."""
+    parameters, speeds, losses = start, [torch.zeros_like(p) for p in start], []
+    for images, labels in batches:
+        weight, bias = (p.clone().requires_grad_() for p in parameters)
+        loss = loss_fn(images.flatten(1) @ weight.T + bias, labels)
+        gradients = torch.autograd.grad(loss, (weight, bias))
+        speeds = [mu * v + g for v, g in zip(speeds, gradients, strict=True)]
+        parameters = [p - lr * v for p, v in zip(parameters, speeds, strict=True)]
+        losses.append(loss.item())
+    return losses, parameters
+
+
+# ---- 3 ----
+
+
+def forgotten(model, optimizer):
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    return [name for name, p in model.named_parameters() if not any(p is other for other in held)]
+
+
+def try_forgotten(forgotten):
+    def new_model():
+        return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    first, middle, last = (["0.weight", "0.bias"], ["2.weight", "2.bias"], ["4.weight", "4.bias"])
+    model = new_model()
+    yield "an optimizer with all parameters", forgotten(model, torch.optim.SGD(model.parameters(), lr=0.1)), []
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    yield "an optimizer with the layer in the middle only", forgotten(model, optimizer), first + last
+    optimizer = torch.optim.Adam([model[0].bias, model[4].weight], lr=0.1)
+    yield "an optimizer with 0.bias and 4.weight", forgotten(model, optimizer), ["0.weight", *middle, "4.bias"]
+    groups = [{"params": model[4].parameters(), "lr": 0.5}, {"params": model[0].parameters()}]
+    yield (
+        "an optimizer with two groups: the last layer, the first layer",
+        forgotten(model, torch.optim.SGD(groups, lr=0.1)),
+        middle,
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[4] = nn.Linear(4, 7)
+    yield "the last layer was replaced after the optimizer was made", forgotten(model, optimizer), last
+    model = new_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[2] = copy.deepcopy(model[2])
+    yield "a layer was replaced by a copy with equal numbers", forgotten(model, optimizer), middle
+    yield "an optimizer of a different model", forgotten(new_model(), optimizer), first + middle + last
+
+
+def of_the_same_shape(model, optimizer):
+    held = [p.shape for group in optimizer.param_groups for p in group["params"]]
+    return [name for name, p in model.named_parameters() if p.shape not in held]
+
+
+# ---- 4 ----
+
+
+def loss_after(lr):
+    """The same training as in the exercise."""
+    torch.manual_seed(15)
+    angles, radii = torch.linspace(0, 6.2, 60), torch.tensor([1.0, 2.0]).repeat(30)
+    points = torch.stack([radii * angles.cos(), radii * angles.sin()], dim=1)
+    labels = (radii > 1.5).long()
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+    loss_fn = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = loss_fn(model(points), labels)
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
+def try_learning_rate(learning_rate):
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, int | float) or not learning_rate > 0:
+        yield "a learning rate is a number above 0", learning_rate, 0.001
+    loss = loss_after(learning_rate)
+    if loss < 0.1:
+        seen = "below 0.1"
+    elif loss > 0.7 or math.isnan(loss):
+        seen = "above that of no training, or nan"
+    else:
+        seen = "above 0.6, almost flat" if loss > 0.6 else "between 0.1 and 0.6"
+    yield "a loss that ends below 0.1", seen, "below 0.1"
+
+
+# ---- 5 ----
+
+
+class MyAdam:
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8):
+        self.parameters = list(parameters)
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.t = 0
+        self.m = [torch.zeros_like(p) for p in self.parameters]
+        self.s = [torch.zeros_like(p) for p in self.parameters]
+
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self):
+        self.t += 1
+        beta1, beta2 = self.betas
+        with torch.no_grad():
+            for i, p in enumerate(self.parameters):
+                if p.grad is None:
+                    continue
+                self.m[i] = beta1 * self.m[i] + (1 - beta1) * p.grad
+                self.s[i] = beta2 * self.s[i] + (1 - beta2) * p.grad**2
+                m, s = self.m[i] / (1 - beta1**self.t), self.s[i] / (1 - beta2**self.t)
+                p -= self.lr * m / (s.sqrt() + self.eps)
+
+
+class OneLayerUnused(nn.Module):
+    """Its layer `unused` has no gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+        self.layers = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def try_my_adam(MyAdam):
+    for settings in [{"lr": 0.1}, {"lr": 0.02, "betas": (0.5, 0.8), "eps": 0.3}]:
+        model = OneLayerUnused().double()
+        twin = copy.deepcopy(model)
+        ours, theirs = MyAdam(model.parameters(), **settings), torch.optim.Adam(twin.parameters(), **settings)
+        objects = list(model.parameters())
+        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        for step in range(1, 11):
+            x, target = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 2, dtype=torch.float64)
+            for network, optimizer in ((twin, theirs), (model, ours)):
+                optimizer.zero_grad()
+                nn.functional.mse_loss(network(x), target).backward()
+                returned = optimizer.step()
+            if returned is ...:
+                yield "what step() does", returned, None
+            for (name, parameter), right in zip(model.named_parameters(), twin.parameters(), strict=True):
+                yield f"MyAdam({words}): {name} after step {step}", parameter, right, 1e-6
+        same = all(a is b and a.requires_grad for a, b in zip(model.parameters(), objects, strict=True))
+        yield f"MyAdam({words}): the parameters are still the same objects", same, True
+        ours.zero_grad()
+        left = [name for name, p in model.named_parameters() if p.grad is not None]
+        yield f"MyAdam({words}): parameters with a gradient after zero_grad()", left, []
+
+
+# ---- The exercises ----
+
+EXERCISES = [
+    Exercise(
+        number=1,
+        name="walk",
+        section=6,
+        answer=(2.0, 0.0, -1.0),
+        trial=try_walk,
+        hints=(
+            "Two lines for each step: first the new speed, v = 0.5 * v + gradient, then w = w - 0.5 * v.",
+            "The gradient is the w before the step. The speed of the first step is 4.",
+        ),
+        mistakes=(
+            Mistake("This is SGD without momentum.", (2.0, 1.0, 0.5), 2),
+            Mistake("At w = 0 the gradient is 0, but the speed is not.", (2.0, 0.0, 0.0)),
+            Mistake("The gradient of w² / 2 is w, not 2w.", (0.0, -2.0, -1.0)),
+            Mistake("PyTorch adds the whole gradient to the speed, not a half of it.", (3.0, 1.75, 0.6875)),
+            Mistake("The first step is made with the speed after it has grown, not with speed 0.", (4.0, 2.0, 0.0)),
+        ),
+    ),
+    Exercise(
+        number=2,
+        name="train",
+        section=3,
+        answer=train,
+        trial=try_train,
+        hints=(
+            "Five lines for each batch: clear, forward, loss, backward, step.",
+            "`loss.item()` is a Python float. Collect them in a list.",
+            "`model.train()` stands above the loop.",
+        ),
+        mistakes=(
+            Mistake("The gradients of all batches add up.", changed(train, "        optimizer.zero_grad()\n", ""), 9),
+            Mistake(
+                "Nothing moves. Is there a step for each batch? And is there still a gradient when it comes?",
+                changed(
+                    changed(train, "        optimizer.zero_grad()\n", ""),
+                    "        optimizer.step()",
+                    "        optimizer.zero_grad()\n        optimizer.step()",
+                ),
+            ),
+            Mistake(
+                "The step comes before backward, so each step is made with an old gradient, or with none.",
+                changed(
+                    changed(
+                        changed(
+                            changed(train, "        optimizer.zero_grad()\n", ""), "        optimizer.step()\n", ""
+                        ),
+                        "loss.backward()",
+                        "optimizer.step()",
+                    ),
+                    "        losses",
+                    "        optimizer.zero_grad()\n        loss.backward()\n        losses",
+                ),
+            ),
+            Mistake(
+                "These are tensors, and each one keeps its graph.",
+                changed(train, "loss.item()", "loss"),
+                "Course14 8",
+            ),
+            Mistake("The model was not in training mode.", changed(train, "    model.train()\n", ""), 4),
+            Mistake(
+                "There is one step for each batch, not one for the epoch.",
+                changed(
+                    changed(changed(train, "        optimizer.step()\n", ""), "        optimizer.zero_grad()\n", ""),
+                    "    return",
+                    "    optimizer.step()\n    return",
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        number=3,
+        name="forgotten",
+        section=10,
+        answer=forgotten,
+        trial=try_forgotten,
+        hints=(
+            "First collect all parameters of the optimizer in one list: a loop over groups, and in it over parameters.",
+            "`any(p is other for other in held)` says whether p itself is in the list.",
+        ),
+        mistakes=(
+            Mistake(
+                "`in` compares tensors with ==, number by number, and that is no single True or False.",
+                changed(forgotten, "not any(p is other for other in held)", "p not in held"),
+                "Course10 10",
+            ),
+            Mistake(
+                "An optimizer can have more than one group.",
+                changed(forgotten, "optimizer.param_groups", "optimizer.param_groups[:1]"),
+            ),
+            Mistake(
+                "Equal numbers are not enough: after a step of the optimizer they are different.",
+                changed(forgotten, "p is other", "torch.equal(p, other)"),
+            ),
+            Mistake("Two parameters can have the same shape.", of_the_same_shape),
+            Mistake("These are the parameters that the optimizer holds.", changed(forgotten, "if not any", "if any")),
+        ),
+    ),
+    Exercise(
+        number=4,
+        name="learning_rate",
+        section=5,
+        answer=2.0,
+        trial=try_learning_rate,
+        hints=(
+            "Begin with 0.001 and go on in factors of ten: what does the loss do?",
+            "There is a rate that is too small and one that is too large. Look between them.",
+        ),
+        mistakes=(
+            Mistake("Almost flat: the steps are far too small. Take ten times more.", 0.001),
+            Mistake("It falls, and 100 steps are not enough. Larger steps would get further.", 0.1),
+            Mistake("The loss rises or jumps: the steps are too large. Take ten times less.", 100.0),
+        ),
+    ),
+    Exercise(
+        number=5,
+        name="MyAdam",
+        section=7,
+        answer=MyAdam,
+        trial=try_my_adam,
+        hints=(
+            "In __init__: the list of parameters, and for each parameter a tensor of zeros for m and one for s.",
+            "In step(): t grows by 1 once, then a loop over the parameters with the three formulas of section 7.",
+            "`p -= change` under torch.no_grad() changes the parameter. `p = p - change` makes a new tensor.",
+        ),
+        mistakes=(
+            Mistake(
+                "m and s begin at 0, and you do not make up for that: divide by their share.",
+                changed(
+                    MyAdam,
+                    "self.m[i] / (1 - beta1**self.t), self.s[i] / (1 - beta2**self.t)",
+                    "self.m[i], self.s[i]",
+                ),
+            ),
+            Mistake(
+                "`p = p - ...` makes a new tensor, and the network keeps the old one.",
+                changed(MyAdam, "p -= self.lr", "p = p - self.lr"),
+            ),
+            Mistake(
+                "t counts steps. Here it grows for each parameter.",
+                changed(
+                    changed(MyAdam, "        self.t += 1\n", ""),
+                    "                self.m[i] = beta1",
+                    "                self.t += 1\n                self.m[i] = beta1",
+                ),
+            ),
+            Mistake(
+                "ε is added to the root, not under it.",
+                changed(MyAdam, "(s.sqrt() + self.eps)", "(s + self.eps).sqrt()"),
+            ),
+            Mistake("s is the mean of the squares of the gradients.", changed(MyAdam, "p.grad**2", "p.grad.abs()")),
+            Mistake(
+                "The memory is lost: m and s of the last step are not kept.",
+                changed(
+                    changed(MyAdam, "self.m[i] = beta1 * self.m[i]", "self.m[i] = beta1 * 0"),
+                    "self.s[i] = beta2 * self.s[i]",
+                    "self.s[i] = beta2 * 0",
+                ),
+            ),
+            Mistake(
+                "Some parameters have no gradient: .grad is None. Leave them out.",
+                changed(MyAdam, "if p.grad is None:", "if False:"),
+            ),
+            Mistake(
+                "Autograd forbids to change a parameter in place while it notes the graph.",
+                changed(MyAdam, "torch.no_grad()", "torch.enable_grad()"),
+                "Course14 5",
+            ),
+        ),
+    ),
+]
