@@ -1,0 +1,460 @@
+"""Course 19 · TrainGPU: the answers, how they are judged, and the mistakes that people make."""
+
+import copy
+import itertools
+import math
+import random
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from common.data import stratified
+from common.models import MODELS, count_parameters, make_model
+from practice import Exercise, Mistake, changed
+from trainer.loader import MemoryLoader
+from trainer.options import new_run_options
+
+
+def numbers_of(weights):
+    """All numbers of a state_dict, one after the other: (number of numbers,)."""
+    return torch.cat([value.detach().double().flatten() for value in weights.values()])
+
+
+# ---- 1 ----
+
+
+def try_numbers(numbers):
+    yield "how many numbers", len(numbers) if isinstance(numbers, list | tuple) else numbers, 4
+    options = new_run_options(["--data", "drawn", "--limit", "500", "--epochs", "4"])
+    labels = torch.arange(10_000) % 10
+    used = stratified(labels, options["limit"], options["seed"])
+    held_out = round(options["val_split"] * len(used))
+    train_count = len(used) - held_out
+    loader = MemoryLoader(
+        torch.zeros(train_count, 3, 1, 1, dtype=torch.uint8), labels[:train_count], options["batch_size"], [0.0], [1.0]
+    )
+    yield "the pictures that the network learns from", numbers[0], train_count
+    yield "the validation pictures", numbers[1], held_out
+    yield "the test pictures", numbers[2], 2_000  # drawn ones; --limit is about training pictures
+    yield "the steps", numbers[3], options["epochs"] * len(loader)
+
+
+# ---- 2 ----
+
+
+class EpochSampler:
+    def __init__(self, count, seed):
+        self.count, self.seed = count, seed
+        self.epoch, self.first = 0, 0
+
+    def set_epoch(self, epoch, first=0):
+        self.epoch, self.first = epoch, first
+
+    def __len__(self):
+        return self.count - self.first
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.count, generator=generator)
+        return iter(order[self.first :].tolist())
+
+
+def try_epoch_sampler(make_sampler):
+    def order_of(sampler):
+        return [int(i) for i in sampler]
+
+    def order(seed, epoch):
+        sampler = make_sampler(50, seed)
+        sampler.set_epoch(epoch)
+        return order_of(sampler)
+
+    sampler = make_sampler(50, 3)
+    zero = order_of(sampler)
+    sampler.set_epoch(2)
+    two = order_of(sampler)
+    yield "the numbers of an epoch, in order of size", sorted(two), list(range(50))
+    yield "the order is shuffled", two != sorted(two), True
+    yield "epoch 2 a second time", order_of(sampler), two
+    torch.manual_seed(77)
+    random.seed(77)
+    expected = torch.rand(3), [random.random() for _ in range(3)]
+    torch.manual_seed(77)
+    random.seed(77)
+    again = order(3, 2)
+    yield "epoch 2 after other random numbers were drawn", again, two
+    yield "the random numbers that come after an order was made", torch.rand(3), expected[0]
+    yield "random.random() after an order was made", [random.random() for _ in range(3)], expected[1]
+    yield "the order before set_epoch() is that of epoch 0", zero, order(3, 0)
+    several = {(seed, epoch): tuple(order(seed, epoch)) for seed in range(3) for epoch in range(4)}
+    yield "different orders, of 3 seeds with 4 epochs each", len(set(several.values())), 12
+
+    sampler.set_epoch(2, first=20)
+    yield "epoch 2 from its 21st number on", order_of(sampler), two[20:]
+    yield "len() of it", len(sampler), 30
+    batches = [batch.tolist() for batch in DataLoader(torch.arange(50), batch_size=16, sampler=sampler)]
+    yield "the batches of a DataLoader", batches, [two[20:36], two[36:]]
+    sampler.set_epoch(1)
+    yield "epoch 1 after it", order_of(sampler), order(3, 1)
+    yield "len() of a whole epoch", len(sampler), 50
+
+
+# ---- 3 ----
+
+
+class EarlyStopping:
+    def __init__(self, patience):
+        self.patience = patience
+        self.best, self.waited = -math.inf, 0
+        self.best_weights = None
+
+    def step(self, accuracy, model):
+        if accuracy > self.best:
+            self.best, self.waited = accuracy, 0
+            self.best_weights = copy.deepcopy(model.state_dict())
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+def try_early_stopping(make_stopping):
+    model = nn.Linear(2, 3)
+    yield "step(0.5, model) in the first epoch", make_stopping(2).step(0.5, model), False
+    yield "best_weights before the first epoch", make_stopping(2).best_weights, None
+    for patience, accuracies in [
+        (2, [0.5, 0.4, 0.3, 0.6]),
+        (2, [0.3, 0.5, 0.4, 0.45, 0.6]),
+        (1, [0.0, 0.1, 0.1, 0.2]),
+        (3, [0.5, 0.4, 0.6, 0.5, 0.5, 0.7, 0.6, 0.7, 0.65, 0.9]),
+        (2, [0.0, 0.0, 0.0]),
+        (5, [0.2, 0.1, 0.3]),
+    ]:
+        stopping, told, right = make_stopping(patience), [], []
+        for epoch in range(len(accuracies)):
+            model.weight.data.fill_(epoch)
+            so_far = accuracies[: epoch + 1]
+            best = so_far.index(max(so_far))
+            right.append(epoch - best >= patience)
+            told.append(stopping.step(accuracies[epoch], model))
+            what = f"patience {patience}, after the accuracies {so_far}"
+            yield f"{what}: step() each time", told, right
+            model.weight.data.fill_(-1)  # the next epoch has begun
+            weights = stopping.best_weights
+            yield f"{what}: in best_weights, all of weight", weights["weight"], torch.full((3, 2), float(best))
+            if right[-1]:
+                break
+        yield f"patience {patience}: the names in best_weights", list(stopping.best_weights), ["weight", "bias"]
+
+
+class CountsAll(EarlyStopping):
+    def step(self, accuracy, model):
+        if accuracy > self.best:
+            self.best = accuracy
+            self.best_weights = copy.deepcopy(model.state_dict())
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+class ComparesWithLast(EarlyStopping):
+    def step(self, accuracy, model):
+        if accuracy > self.best:
+            self.waited = 0
+            self.best_weights = copy.deepcopy(model.state_dict())
+        else:
+            self.waited += 1
+        self.best = accuracy
+        return self.waited >= self.patience
+
+
+# ---- 4 ----
+
+
+class TinyNet(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, kernel_size=3, padding=1),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(16 * 8 * 8, num_classes),
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def try_tiny_net(network):
+    kept = MODELS.copy()
+    MODELS["tiny"] = network
+    try:
+        yield from try_model(lambda num_classes: make_model("tiny", num_classes))
+    finally:
+        MODELS.clear()
+        MODELS.update(kept)
+
+
+def try_model(make):
+    images = torch.rand(5, 3, 32, 32)
+    for num_classes in (7, 10):
+        model = make(num_classes)
+        logits = model(images)
+        what = f"what make_model('tiny', {num_classes}) gives for 5 pictures"
+        yield what, tuple(logits.shape) if isinstance(logits, Tensor) else logits, (5, num_classes)
+    shares = bool((logits.sum(dim=1) - 1).abs().max() < 1e-3 and (logits >= 0).all())
+    yield "the answers are probabilities", shares, False
+    count = count_parameters(model)
+    yield f"at most 20,000 parameters (it has {count:,})", count <= 20_000, True
+    nn.functional.cross_entropy(logits, torch.arange(5)).backward()
+    unused = [name for name, p in model.named_parameters() if p.grad is None]
+    yield "parameters without a use", unused, []
+    model.eval()
+    with torch.no_grad():
+        yield "one picture alone, in eval mode", model(images[:1]), model(images)[:1]
+
+    colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.8, 0.2], [0.1, 0.2, 0.9], [0.9, 0.9, 0.2]])
+    labels = torch.arange(32) % 4
+    images = colours[labels].view(32, 3, 1, 1) + 0.05 * torch.rand(32, 3, 32, 32)
+    model, accuracy = make(4), 0.0
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(100):
+        logits = model(images)
+        accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
+        if accuracy == 1:
+            break
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+    yield "the accuracy on 32 pictures after up to 100 steps", accuracy, 1.0
+
+
+class TooLarge(TinyNet):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 64), nn.ReLU(), nn.Linear(64, num_classes))
+
+
+class Unused(TinyNet):
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        self.more = nn.Linear(10, 10)
+
+
+# ---- 5 ----
+
+
+def range_test(model, batches, loss_fn, rates):
+    before = copy.deepcopy(model.state_dict())
+    losses = []
+    model.train()
+    endless = itertools.cycle(batches)
+    for rate in rates:
+        images, labels = next(endless)
+        loss = loss_fn(model(images), labels)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
+            break
+        model.zero_grad()
+        loss.backward()
+        torch.optim.SGD(model.parameters(), lr=rate).step()
+    model.load_state_dict(before)
+    return losses
+
+
+def try_range_test(range_test):
+    def network():
+        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+        model(torch.rand(9, 6))
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)  # left over from before
+        return model.eval()
+
+    batches = [(torch.randn(size, 6), torch.randint(3, (size,))) for size in (8, 8, 5)]
+    for rates in [[0.01, 0.03, 0.1, 0.3], [0.001 * 2**i for i in range(9)]]:
+        model = network()
+        before = numbers_of(model.state_dict())
+        by_hand, right = copy.deepcopy(model).train(), []
+        for i, rate in enumerate(rates):
+            inputs, labels = batches[i % 3]
+            loss = nn.functional.cross_entropy(by_hand(inputs), labels)
+            right.append(loss.item())
+            parameters = list(by_hand.parameters())
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                for p, gradient in zip(parameters, gradients, strict=True):
+                    p -= rate * gradient
+        yield f"the losses with {len(rates)} rates", range_test(model, batches, nn.CrossEntropyLoss(), rates), right
+        yield "the numbers of the model afterwards", numbers_of(model.state_dict()), before
+
+    def label_as_loss(logits, labels):
+        return labels.mean() + 0 * logits.sum()  # nothing is learned, so the losses are known
+
+    for losses, stop in [
+        ([1.0, 5.0, 1.0], 2),
+        ([2.0, 1.0, 3.5, 4.0, 4.5, 1.0], 5),
+        ([4.0, 2.0, 1.0, 5.0, 2.0], 4),
+        ([1.0, math.inf, 2.0], 2),
+        ([1.0, math.nan, 2.0], 2),
+    ]:
+        model = network()
+        before = numbers_of(model.state_dict())
+        batches = [(torch.randn(4, 6), torch.full((4,), loss)) for loss in losses]
+        got = range_test(model, batches, label_as_loss, [0.1] * len(losses))
+        yield f"the list, where the losses would be {losses}", got, losses[:stop]
+        yield "the numbers of the model after a test that was ended", numbers_of(model.state_dict()), before
+
+
+# ---- The exercises ----
+
+EXERCISES = [
+    Exercise(
+        number=1,
+        name="numbers",
+        section=7,
+        answer=(450, 50, 2000, 32),
+        trial=try_numbers,
+        hints=(
+            "--limit is about the training pictures alone. The validation pictures are taken from them (section 5).",
+            "Section 1 shows how many test pictures were drawn. The last batch of an epoch may be a small one.",
+        ),
+        mistakes=(
+            Mistake("The validation pictures are held out of the 500.", (500, 50, 2000, 32), 5),
+            Mistake("--limit leaves the test pictures as they are.", (450, 50, 500, 32)),
+            Mistake("The last batch of an epoch is small, and is a step as well.", (450, 50, 2000, 28)),
+            Mistake("That is one epoch.", (450, 50, 2000, 8)),
+            Mistake("An epoch begins with a full batch: the last one of each epoch is small.", (450, 50, 2000, 29)),
+        ),
+    ),
+    Exercise(
+        number=2,
+        name="EpochSampler",
+        section=6,
+        answer=EpochSampler,
+        trial=try_epoch_sampler,
+        hints=(
+            "torch.Generator().manual_seed(number) has random numbers of its own; randperm takes generator=.",
+            "Make one number of seed and epoch, such that two pairs never give the same one.",
+            "order[n:] is a list without its first n items.",
+        ),
+        mistakes=(
+            Mistake(
+                "The order depends on all random numbers that were drawn before.",
+                changed(EpochSampler, ", generator=generator", ""),
+            ),
+            Mistake(
+                "torch.manual_seed() changes the random numbers of everybody.",
+                changed(EpochSampler, "torch.Generator()", "torch"),
+            ),
+            Mistake(
+                "With the sum, seed 1 in epoch 2 and seed 2 in epoch 1 have the same order.",
+                changed(EpochSampler, "self.seed * 1_000_003 + self.epoch", "self.seed + self.epoch"),
+            ),
+            Mistake("Every epoch has the same order.", changed(EpochSampler, " + self.epoch)", ")")),
+            Mistake("`first` is not used yet.", changed(EpochSampler, "order[self.first :]", "order")),
+            Mistake(
+                "len() is the number of pictures that are left.",
+                changed(EpochSampler, "self.count - self.first", "self.count"),
+            ),
+        ),
+    ),
+    Exercise(
+        number=3,
+        name="EarlyStopping",
+        section=5,
+        answer=EarlyStopping,
+        trial=try_early_stopping,
+        hints=(
+            "Keep two more things in self: the best accuracy so far, and how many epochs have passed since.",
+            "state_dict() does not copy: it gives the very tensors that the next step changes.",
+        ),
+        mistakes=(
+            Mistake(
+                "best_weights changes while the model learns on: state_dict() holds the model's own tensors, "
+                "and dict() or copy.copy() copies only the names.",
+                changed(EarlyStopping, "copy.deepcopy(model.state_dict())", "model.state_dict()"),
+            ),
+            Mistake("An equal accuracy is not better.", changed(EarlyStopping, "accuracy > self", "accuracy >= self")),
+            Mistake("After a better epoch the waiting begins anew.", CountsAll),
+            Mistake("Compare with the best epoch so far, not with the last one.", ComparesWithLast),
+            Mistake("That waits for one epoch too many.", changed(EarlyStopping, "waited >= ", "waited > ")),
+            Mistake(
+                "An accuracy of 0 in the first epoch is the best one so far.",
+                changed(EarlyStopping, "-math.inf", "0.0"),
+            ),
+        ),
+    ),
+    Exercise(
+        number=4,
+        name="TinyNet",
+        section="Course12 5",
+        answer=TinyNet,
+        trial=try_tiny_net,
+        hints=(
+            "A convolution, an activation, a pool, flatten, a linear layer: that is enough.",
+            "Most parameters are in the linear layer. A larger pool before it leaves it fewer inputs.",
+            "Print the shape after each layer for torch.rand(5, 3, 32, 32).",
+        ),
+        mistakes=(
+            Mistake("The number of classes is not always ten.", changed(TinyNet, "8 * 8, num_classes", "8 * 8, 10")),
+            Mistake(
+                "CrossEntropyLoss takes logits: a network of this course ends without a softmax.",
+                changed(TinyNet, "8 * 8, num_classes),", "8 * 8, num_classes), nn.Softmax(dim=1),"),
+                "Course18 3",
+            ),
+            Mistake(
+                "A linear layer on all 3,072 numbers of a picture is too large: pool first.", TooLarge, "Course09 2"
+            ),
+            Mistake("A layer is made and not called in forward: it never learns.", Unused, "Course12 19"),
+            Mistake(
+                "flatten must keep the axis of the pictures.",
+                changed(TinyNet, "nn.Flatten()", "nn.Flatten(0)"),
+                "Course11 4",
+            ),
+        ),
+    ),
+    Exercise(
+        number=5,
+        name="range_test",
+        section=3,
+        answer=range_test,
+        trial=try_range_test,
+        hints=(
+            "A copy of the state_dict first, load_state_dict last. Between them is the loop of Course 18.",
+            "itertools.cycle(batches) begins again after the last batch; next() takes one.",
+            "torch.optim.SGD(model.parameters(), lr=rate) may be made anew for each rate: it has no memory.",
+        ),
+        mistakes=(
+            Mistake(
+                "The model keeps what it learned in the test. Is it put back, and was the copy a deep one? "
+                "state_dict() holds the model's own tensors.",
+                changed(range_test, "copy.deepcopy(model.state_dict())", "dict(model.state_dict())"),
+                "Course17 3",
+            ),
+            Mistake(
+                "The gradients of all batches add up.", changed(range_test, "model.zero_grad()", "pass"), "Course18 9"
+            ),
+            Mistake(
+                "The test trains, so the model must be in train mode.",
+                changed(range_test, "model.train()", "model.eval()"),
+            ),
+            Mistake(
+                "The test must end when the loss explodes.",
+                changed(range_test, "losses[-1] > 4 * min(losses)", "False"),
+            ),
+            Mistake(
+                "Compare with the smallest loss so far, not with the first.",
+                changed(range_test, "min(losses)", "losses[0]"),
+            ),
+            Mistake(
+                "The loss that ended the test belongs to the list.",
+                changed(range_test, "            break", "            losses.pop()\n            break"),
+            ),
+            Mistake(
+                "Is a loss that is not a number noticed? Comparisons with it are always false.",
+                changed(range_test, "not math.isfinite(losses[-1]) or ", ""),
+            ),
+        ),
+    ),
+]
