@@ -1,0 +1,321 @@
+"""Course 03 · Transforms: the answers, how they are judged, and the mistakes that people make."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from practice import Exercise, Mistake, changed
+
+
+def noise(height, width, brightest=255):
+    """A PIL picture of random pixels."""
+    array = torch.randint(brightest + 1, (height, width, 3), dtype=torch.uint8).numpy()
+    return Image.fromarray(array)
+
+
+# ---- 1 ----
+
+
+def try_shape(shape):
+    chain = v2.Compose([v2.ToImage(), v2.Resize(50), v2.RandomHorizontalFlip()])
+    yield "the shape", shape, tuple(chain(Image.new("RGB", (170, 120))).shape)
+
+
+# ---- 2 ----
+
+
+def unnormalize(images, mean, std):
+    mean = torch.tensor(mean).reshape(3, 1, 1)
+    std = torch.tensor(std).reshape(3, 1, 1)
+    return images * std + mean
+
+
+def try_unnormalize(unnormalize):
+    for shape, mean, std in [
+        ((2, 3, 4, 5), [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]),
+        ((4, 3, 5, 3), [0.1, 0.5, 0.9], [0.3, 0.2, 0.1]),
+    ]:
+        right = torch.rand(shape)
+        images = v2.Normalize(mean, std)(right)
+        before = images.clone()
+        yield f"images {shape}, {mean=}, {std=}", unnormalize(images, mean, std), right
+        yield "images itself, afterwards", images, before
+
+
+# ---- 3 ----
+
+
+def build_transform(train, mean, std):
+    cut = [v2.RandomCrop(16), v2.RandomHorizontalFlip()] if train else [v2.CenterCrop(16)]
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    return v2.Compose([v2.ToImage(), v2.Resize(20), *cut, to_float, v2.Normalize(mean, std)])
+
+
+def in_disorder(train, mean, std):
+    steps = [v2.RandomCrop(16), v2.RandomHorizontalFlip(), v2.Normalize(mean, std), v2.ToDtype(torch.float32)]
+    return v2.Compose([v2.ToImage(), v2.Resize(20), *steps])
+
+
+def try_build_transform(build_transform):
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]
+    picture = noise(20, 24)  # Resize(20) leaves it as it is
+    pixels = torch.tensor(np.array(picture).tolist()).permute(2, 0, 1) / 255  # (20, 24, 3) -> (3, 20, 24)
+    right = torch.stack([(channel - m) / s for channel, m, s in zip(pixels, mean, std, strict=True)])
+    transform = build_transform(False, mean, std)
+    for which in ("first", "second", "third"):
+        yield f"a test picture of 24x20 pixels, {which} call", transform(picture), right[:, 2:18, 4:20]
+
+    halves = Image.new("RGB", (60, 40))  # black, and white from column 24 on; Resize(20) makes it half as wide
+    halves.paste((255, 255, 255), (24, 0, 60, 40))
+    small = transform(halves)
+    yield "the shape of a test picture of 60x40 pixels", tuple(small.shape), (3, 16, 16)
+    yield "its red channel in row 8, columns 3 and 15", small[0, 8, [3, 15]], torch.tensor([-2.5, 2.5])
+
+    transform = build_transform(True, mean, std)
+    places = list(itertools.product((False, True), range(5), range(9)))
+    crops = [right[:, top : top + 16, left : left + 16] for _, top, left in places]
+    crops = torch.stack([crop.flip(2) if place[0] else crop for crop, place in zip(crops, places, strict=True)])
+    seen = []
+    for _ in range(40):
+        image = transform(picture)
+        yield "the shape of a training picture", tuple(image.shape), (3, 16, 16)
+        nearest = (crops - image).abs().sum(dim=(1, 2, 3)).argmin().item()
+        yield "a training picture, beside the most similar part of 16x16", image, crops[nearest]
+        seen.append(places[nearest])
+    yield "more than ten different places in 40 calls", len({place[1:] for place in seen}) > 10, True
+    mirrored = sum(place[0] for place in seen)
+    yield "mirrored pictures in 40 calls", "about half" if 8 <= mirrored <= 32 else f"{mirrored}", "about half"
+
+
+# ---- 4 ----
+
+
+def measure(root):
+    dataset = ImageFolder(root, v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))
+    pixels = torch.cat([image.reshape(3, -1) for image, _ in dataset], dim=1)
+    return pixels.mean(dim=1), pixels.std(dim=1)
+
+
+def mean_of_pictures(root):
+    dataset = ImageFolder(root, v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))
+    images = [image for image, _ in dataset]
+    means = torch.stack([image.mean(dim=(1, 2)) for image in images])
+    stds = torch.stack([image.std(dim=(1, 2)) for image in images])
+    return means.mean(dim=0), stds.mean(dim=0)
+
+
+def try_measure(measure):
+    for files in [{"ants/1.png": (30, 44, 60), "bees/1.png": (25, 20, 255), "bees/2.png": (40, 10, 160)}] * 2:
+        values = []
+        with tempfile.TemporaryDirectory() as root:
+            for name, (height, width, brightest) in files.items():
+                picture = noise(height, width, brightest)
+                picture = Image.blend(picture, Image.new("RGB", picture.size, (200, 30, 90)), 0.3)
+                Path(root, name).parent.mkdir(exist_ok=True)
+                picture.save(Path(root, name))
+                values.append(np.array(picture).reshape(-1, 3) / 255)
+            means, stds = ([float(number) for number in three] for three in measure(root))
+        pixels = np.concatenate(values)
+        yield "the three means", means, pixels.mean(axis=0).tolist(), 1e-3
+        yield "the three standard deviations", stds, pixels.std(axis=0).tolist(), 1e-3  # divided by n, or by n - 1
+
+
+# ---- 5 ----
+
+
+def to_square(image, size):
+    _, height, width = image.shape
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    padded = v2.Pad((left, top, side - width - left, side - height - top))(image)
+    return v2.Resize((size, size))(padded)
+
+
+def try_to_square(to_square):
+    for height, width in [(4, 9), (8, 3), (6, 6)]:  # size is the longer side: no pixel changes
+        image = torch.randint(1, 256, (3, height, width), dtype=torch.uint8)
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        right = torch.zeros(3, side, side, dtype=torch.uint8)
+        right[:, top : top + height, left : left + width] = image
+        yield f"an image of {height}x{width}, size {side}", to_square(image.clone(), side), right
+    for height, width, size in [(60, 100, 50), (120, 80, 60), (30, 20, 90)]:
+        rows, columns = torch.arange(height)[:, None], torch.arange(width)
+        circle = (rows - 0.4 * height) ** 2 + (columns - 0.6 * width) ** 2 < (0.3 * min(height, width)) ** 2
+        square = to_square((circle * 255).to(torch.uint8).expand(3, -1, -1).clone(), size)
+        what = f"a circle in {height}x{width}, size {size}"
+        yield f"{what}: shape and dtype", (tuple(square.shape), str(square.dtype)), ((3, size, size), "torch.uint8")
+        bright = (square[0] > 127).nonzero().float()
+        scale = size / max(height, width)
+        diameter = 0.6 * min(height, width) * scale
+        extent = (bright.amax(0) - bright.amin(0) + 1).tolist() if len(bright) else [0.0, 0.0]
+        yield f"{what}: its height and width", extent, [diameter, diameter], 0.12
+        centre = ((bright.amax(0) + bright.amin(0)) / 2).tolist() if len(bright) else [0.0, 0.0]
+        margins = (max(height, width) - height) / 2, (max(height, width) - width) / 2
+        right = [(0.4 * height + margins[0]) * scale, (0.6 * width + margins[1]) * scale]
+        yield f"{what}: row and column of its centre", centre, right, 0.06
+
+
+# ---- The exercises ----
+
+EXERCISES = [
+    Exercise(
+        number=1,
+        name="shape",
+        section=4,
+        answer=(3, 50, 70),
+        trial=try_shape,
+        hints=(
+            "Pillow says width first. Which side of this picture is the shorter one?",
+            "The shorter side becomes 50. The other one is divided by the same number, and rounded down.",
+        ),
+        mistakes=(
+            Mistake("Pillow says width, height. A tensor has rows first.", (3, 70, 50), 2),
+            Mistake("The longer side is rounded down.", (3, 50, 71)),
+            Mistake("One number keeps the proportions; a pair would give a square.", (3, 50, 50)),
+            Mistake("The number is for the shorter side.", (3, 35, 50)),
+            Mistake("The channels come first in a tensor.", (50, 70, 3), 2),
+        ),
+    ),
+    Exercise(
+        number=2,
+        name="unnormalize",
+        section=6,
+        answer=unnormalize,
+        trial=try_unnormalize,
+        hints=(
+            "Normalize subtracts the mean and then divides by std. What is the way back, and in which order?",
+            "Broadcasting (Course 00, section 6) aligns shapes from the right. Which axis must the three numbers meet?",
+        ),
+        mistakes=(
+            Mistake("That normalises once more.", changed(unnormalize, "images * std + mean", "(images - mean) / std")),
+            Mistake(
+                "The order is wrong: the last step of Normalize must be undone first.",
+                changed(unnormalize, "images * std + mean", "(images + mean) * std"),
+            ),
+            Mistake(
+                "Three numbers of shape (3,) meet the columns, not the channels.",
+                changed(unnormalize, ".reshape(3, 1, 1)", ""),
+                "Course00 6",
+            ),
+            Mistake(
+                "images itself has changed: make a new tensor.",
+                changed(unnormalize, "images * std + mean", "images.mul_(std).add_(mean)"),
+            ),
+        ),
+    ),
+    Exercise(
+        number=3,
+        name="build_transform",
+        section=9,
+        answer=build_transform,
+        trial=try_build_transform,
+        hints=(
+            "Section 10 says in which order ToDtype and Normalize stand, and what ToDtype needs.",
+            "The argument train is not used yet. Which of the steps are for training pictures only?",
+        ),
+        mistakes=(
+            Mistake("Normalize wants floats. So which step comes before it?", in_disorder, 10),
+            Mistake(
+                "The floats still go up to 255 when Normalize gets them.",
+                changed(build_transform, ", scale=True", ""),
+                3,
+            ),
+            Mistake(
+                "A test picture must be the same in each call.",
+                changed(build_transform, " if train else [v2.CenterCrop(16)]", ""),
+            ),
+            Mistake(
+                "A training picture must vary: only test pictures are cut from the middle.",
+                changed(build_transform, "[v2.RandomCrop(16), v2.RandomHorizontalFlip()] if train else ", ""),
+            ),
+            Mistake(
+                "No training picture is mirrored.", changed(build_transform, ", v2.RandomHorizontalFlip()]", "]"), 8
+            ),
+            Mistake(
+                "Now no number is in the range that the network gets later: Normalize is missing.",
+                changed(build_transform, ", v2.Normalize(mean, std)", ""),
+                6,
+            ),
+        ),
+    ),
+    Exercise(
+        number=4,
+        name="measure",
+        section=7,
+        answer=measure,
+        trial=try_measure,
+        hints=(
+            "The transform needs two steps only: a tensor, and floats from 0 to 1.",
+            "`image.reshape(3, -1)` is (3, H * W): the pixels in three long rows. Such rows can be put end to end.",
+            "Put the pixels of all pictures together first, and measure after that, along one axis.",
+        ),
+        mistakes=(
+            Mistake(
+                "That is the mean of the pictures' means: a small picture counts as much as a large one.",
+                mean_of_pictures,
+            ),
+            Mistake(
+                "The means are right. The mean of the pictures' std is not the std of all pixels.",
+                changed(
+                    mean_of_pictures, "means.mean(dim=0)", "torch.cat([i.reshape(3, -1) for i in images], 1).mean(1)"
+                ),
+            ),
+            Mistake("The pixels still go from 0 to 255.", changed(measure, ", scale=True", ""), 3),
+            Mistake(
+                "Resizing changes the pixels, and so their mean and std.",
+                changed(measure, "[v2.ToImage(), ", "[v2.ToImage(), v2.Resize((32, 32)), "),
+            ),
+            Mistake(
+                "That is one number for all channels.",
+                changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.mean(), pixels.std()"),
+            ),
+            Mistake("Return the standard deviation, not its square.", changed(measure, "pixels.std(", "pixels.var(")),
+        ),
+    ),
+    Exercise(
+        number=5,
+        name="to_square",
+        section=4,
+        answer=to_square,
+        trial=try_to_square,
+        hints=(
+            "How long is each side of the square that just holds the image? How many rows and columns are missing?",
+            "Half of the missing columns, rounded down, are on the left, and all others on the right.",
+            "When the image is a square, Resize with a pair squeezes nothing.",
+        ),
+        mistakes=(
+            Mistake("That squeezes the image.", changed(to_square, "(padded)", "(image)")),
+            Mistake(
+                "That cuts off what does not fit. The whole image must be there.",
+                changed(to_square, "v2.Resize((size, size))(padded)", "v2.CenterCrop(size)(v2.Resize(size)(image))"),
+            ),
+            Mistake(
+                "The image is in the corner: borders belong on both sides.",
+                changed(to_square, "(side - width) // 2, (side - height) // 2", "0, 0"),
+            ),
+            Mistake(
+                "Pad takes left, top, right, bottom, in this order.",
+                changed(
+                    to_square,
+                    "(left, top, side - width - left, side - height - top)",
+                    "(top, left, side - height - top, side - width - left)",
+                ),
+            ),
+            Mistake(
+                "The two borders have the same width, so the square has a row or column too few.",
+                changed(to_square, "side - width - left, side - height - top", "left, top"),
+            ),
+            Mistake(
+                "The side of the square is the longer side of the image, in both cases.",
+                changed(to_square, "max(height, width)", "width"),
+            ),
+        ),
+    ),
+]
