@@ -74,7 +74,8 @@ def try_epoch_sampler(make_sampler):
     sampler.set_epoch(2)
     two = order_of(sampler)
     yield "the numbers of an epoch, in order of size", sorted(two), list(range(50))
-    yield "the order is shuffled", two != sorted(two), True
+    stayed = sum(abs(b - a) == 1 for a, b in itertools.pairwise(two))  # of 49; about 2 after a shuffle
+    yield f"the order is shuffled (neighbours that stayed neighbours: {stayed})", stayed < 15, True
     yield "epoch 2 a second time", order_of(sampler), two
     torch.manual_seed(77)
     random.seed(77)
