@@ -1,0 +1,381 @@
+"""Course 05 · DataLoader: the answers, how they are judged, and the mistakes that people make."""
+
+import math
+from itertools import islice
+
+import torch
+from torch.utils.data import DataLoader
+
+from practice import Exercise, Mistake, called, changed
+
+# ---- 1 ----
+
+
+def try_counts(counts):
+    counts = list(counts) if isinstance(counts, list | tuple) else [counts]
+    yield "how many numbers there are", len(counts), 3
+    sizes = [len(batch) for batch in DataLoader(range(50_000), batch_size=128)]
+    yield "the batches of an epoch", counts[0], len(sizes)
+    yield "the pictures in the last batch", counts[1], sizes[-1]
+    full = len(DataLoader(range(50_000), batch_size=128, drop_last=True))
+    yield "the batches of ten epochs with drop_last=True", counts[2], 10 * full
+
+
+# ---- 2 ----
+
+
+def batch_sizes(count, batch_size, drop_last=False):
+    full, rest = divmod(count, batch_size)
+    sizes = [batch_size] * full
+    if rest and not drop_last:
+        sizes.append(rest)
+    return sizes
+
+
+def try_batch_sizes(batch_sizes):
+    yield "batch_sizes(10, 4)", batch_sizes(10, 4), [4, 4, 2]
+    for count, size in [(10, 4), (12, 4), (3, 5), (7, 1), (65, 64)]:
+        for drop_last in (False, True):
+            right = [len(batch) for batch in DataLoader(range(count), size, drop_last=drop_last)]
+            yield *called(batch_sizes, count, size, drop_last=drop_last), right
+
+
+# ---- 3 ----
+
+
+def channel_means(loader):
+    total, count = torch.zeros(3), 0
+    for images, _ in loader:
+        total += images.mean(dim=(0, 2, 3)) * len(images)
+        count += len(images)
+    return total / count
+
+
+def try_channel_means(channel_means):
+    for count, batch_size, height, width in [(10, 4, 2, 5), (9, 8, 4, 3), (6, 3, 1, 2), (3, 5, 3, 3), (5, 1, 2, 2)]:
+        pictures = [torch.rand(3, height, width) + i for i in range(count)]  # each brighter than the one before
+        loader = DataLoader([(picture, 0) for picture in pictures], batch_size)
+        right = torch.stack([torch.stack([picture[c] for picture in pictures]).mean() for c in range(3)])
+        yield f"the means of {count} pictures in batches of {batch_size}", channel_means(loader), right
+
+
+# ---- 4 ----
+
+
+def same_size_batches(sizes, batch_size):
+    indices_of = {}
+    for index, size in enumerate(sizes):
+        indices_of.setdefault(size, []).append(index)
+    batches = []
+    for indices in indices_of.values():
+        for start in range(0, len(indices), batch_size):
+            batches.append(indices[start : start + batch_size])
+    return batches
+
+
+def try_same_size_batches(same_size_batches):
+    mixed = [(4, 6), (6, 4), (4, 6), (5, 5), (4, 6), (6, 4), (4, 5), (4, 6), (6, 4), (4, 6)]
+    for sizes, batch_size, fewest in [(mixed, 2, 7), (mixed, 4, 5), (mixed, 1, 10), (mixed[::2], 3, 3)]:
+        what = f"{len(sizes)} pictures, batch_size {batch_size}: "
+        batches = [[int(index) for index in batch] for batch in same_size_batches(list(sizes), batch_size)]
+        yield what + "all indices, sorted", sorted(i for batch in batches for i in batch), list(range(len(sizes)))
+        mixed_up = [sorted({sizes[i] for i in batch}) for batch in batches if len({sizes[i] for i in batch}) > 1]
+        yield what + "the sizes in a batch that mixes them", (mixed_up or [None])[0], None
+        yield what + "no batch is too large", all(len(batch) <= batch_size for batch in batches), True
+        yield what + "the number of batches", len(batches), fewest
+
+
+def neighbours_of_one_size(sizes, batch_size):
+    batches = [[0]]
+    for index in range(1, len(sizes)):
+        if sizes[index] == sizes[index - 1] and len(batches[-1]) < batch_size:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+# ---- 5 ----
+
+
+class MyLoader:
+    def __init__(self, dataset, batch_size, generator):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self):
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self):
+        order = torch.randperm(len(self.dataset), generator=self.generator).tolist()
+        for start in range(0, len(order), self.batch_size):
+            samples = [self.dataset[index] for index in order[start : start + self.batch_size]]
+            yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+
+
+def try_my_loader(MyLoader):
+    def make(count, batch_size, seed):
+        samples = [(torch.full((3, 2, 5), float(label)), label) for label in range(count)]
+        return MyLoader(samples, batch_size, torch.Generator().manual_seed(seed)), samples
+
+    def epoch(loader):
+        return torch.cat([labels for _, labels in islice(loader, 100)]).tolist()
+
+    loader, samples = make(10, 4, seed=7)
+    yield "len(loader), 10 samples in batches of 4", loader.__len__(), 3
+    first = next(iter(loader), None)
+    yield "the first batch", _in_short(first), [((4, 3, 2, 5), torch.float32), ((4,), torch.int64)]
+    batches = list(islice(loader, 100))
+    yield "the sizes of the batches", [len(images) for images, _ in batches], [4, 4, 2]
+    labels = torch.cat([labels for _, labels in batches])
+    yield "the labels of an epoch, sorted", sorted(labels.tolist()), list(range(10))
+    values = torch.cat([images for images, _ in batches])[:, 0, 0, 0]
+    yield "each picture comes with its own label", bool((values == labels).all()), True
+    yield "an epoch has the order of the data set", labels.tolist() == list(range(10)), False
+    yield "a second epoch has the same order", epoch(loader) == epoch(loader), False
+    yield "the labels of the data set, afterwards", [label for _, label in samples], list(range(10))
+
+    orders = []
+    for seed, global_seed in [(5, 1), (5, 2), (6, 2)]:
+        loader, _ = make(10, 4, seed)
+        torch.manual_seed(global_seed)
+        orders.append([epoch(loader), epoch(loader)])
+    yield "generators with equal seeds give equal orders, after any torch.manual_seed", orders[0] == orders[1], True
+    yield "generators with different seeds give equal orders", orders[1] == orders[2], False
+
+    loader, _ = make(4, 2, seed=0)
+    every = {tuple(epoch(loader)) for _ in range(400)}
+    yield "different orders of 4 samples in 400 epochs", len(every), 24
+    for count, batch_size, right in [(8, 4, 2), (3, 5, 1), (5, 1, 5)]:
+        loader, _ = make(count, batch_size, seed=0)
+        yield f"len(loader), {count} samples in batches of {batch_size}", loader.__len__(), right
+        yield f"batches of {batch_size} from {count} samples", len(list(islice(loader, 100))), right
+
+
+def _in_short(batch):
+    """The shape and dtype of each tensor of a batch; anything that is no batch stays."""
+    if not isinstance(batch, list | tuple):
+        return batch
+    return [(tuple(part.shape), part.dtype) if isinstance(part, torch.Tensor) else part for part in batch]
+
+
+class OrderMadeOnce(MyLoader):
+    def __init__(self, dataset, batch_size, generator):
+        super().__init__(dataset, batch_size, generator)
+        self.order = torch.randperm(len(dataset), generator=generator).tolist()
+
+    def __iter__(self):
+        for start in range(0, len(self.order), self.batch_size):
+            samples = [self.dataset[index] for index in self.order[start : start + self.batch_size]]
+            yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+
+
+class LabelsShuffledApart(MyLoader):
+    def __iter__(self):
+        order = torch.randperm(len(self.dataset), generator=self.generator)
+        other = torch.randperm(len(self.dataset), generator=self.generator)
+        for some, others in zip(order.split(self.batch_size), other.split(self.batch_size), strict=True):
+            yield torch.stack([self.dataset[i][0] for i in some]), torch.tensor([self.dataset[i][1] for i in others])
+
+
+class BatchesShuffled(MyLoader):
+    def __iter__(self):
+        for batch in torch.randperm(len(self), generator=self.generator).tolist():
+            samples = self.dataset[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+
+
+# ---- The exercises ----
+
+EXERCISES = [
+    Exercise(
+        number=1,
+        name="counts",
+        section=3,
+        answer=(391, 80, 3900),
+        trial=try_counts,
+        hints=(
+            "50,000 / 128 is 390.6. What does the part behind the point mean for the number of batches?",
+            "How many pictures are in 390 full batches, and how many remain?",
+        ),
+        mistakes=(
+            Mistake("The smaller batch at the end is a batch, too: round up.", (390, 80, 3900)),
+            Mistake("That is what the last batch lacks to be full. How many pictures does it have?", (391, 48, 3900)),
+            Mistake("Only full batches have that size. The last one holds the remainder.", (391, 128, 3900)),
+            Mistake("drop_last leaves out the smaller batch, in each of the ten epochs.", (391, 80, 3910)),
+            Mistake("That is one epoch. The question is about ten.", (391, 80, 390)),
+            Mistake("Each epoch starts anew: the remainders of ten epochs are not put together.", (391, 80, 3906)),
+        ),
+    ),
+    Exercise(
+        number=2,
+        name="batch_sizes",
+        section=3,
+        answer=batch_sizes,
+        trial=try_batch_sizes,
+        hints=(
+            "`divmod(10, 4)` is (2, 2): two full batches, and two samples remain.",
+            "`[4] * 2` is a list of two fours. When does one more number follow?",
+        ),
+        mistakes=(
+            Mistake(
+                "Where nothing remains, there is no last, smaller batch.",
+                changed(batch_sizes, "rest and not drop_last", "not drop_last"),
+            ),
+            Mistake("drop_last is not used yet.", changed(batch_sizes, "rest and not drop_last", "rest")),
+            Mistake(
+                "drop_last leaves out the last batch only if it is smaller.",
+                changed(
+                    changed(batch_sizes, "rest and not drop_last", "rest"),
+                    "return sizes",
+                    "return sizes[:-1] if drop_last else sizes",
+                ),
+            ),
+            Mistake(
+                "The last batch is smaller: it holds what remains.", changed(batch_sizes, "(rest)", "(batch_size)")
+            ),
+            Mistake("The smaller batch at the end is missing.", changed(batch_sizes, "sizes.append(rest)", "pass")),
+            Mistake(
+                "Return the list of sizes, not their number.", changed(batch_sizes, "return sizes", "return len(sizes)")
+            ),
+        ),
+    ),
+    Exercise(
+        number=3,
+        name="channel_means",
+        section="Course03 7",
+        answer=channel_means,
+        trial=try_channel_means,
+        hints=(
+            "Ten pictures in batches of four: how much does a picture of the last batch count, and one of the first?",
+            "Add up over all pictures, count the pictures, and divide once, at the end.",
+        ),
+        mistakes=(
+            Mistake(
+                "The last batch is smaller, and counts as much as a full one: its pictures count too much.",
+                changed(changed(channel_means, " * len(images)", ""), "count += len(images)", "count += 1"),
+                4,
+            ),
+            Mistake(
+                "The last batch has fewer than batch_size pictures. Count with len(images).",
+                changed(channel_means, "total / count", "total / (len(loader) * loader.batch_size)"),
+                4,
+            ),
+            Mistake(
+                "Divide by the number of pictures, not of batches.",
+                changed(channel_means, "total / count", "total / len(loader)"),
+            ),
+            Mistake(
+                "The last batch is missing: its pictures count, too.",
+                changed(channel_means, "total +=", "if len(images) < loader.batch_size: break\n        total +="),
+                3,
+            ),
+            Mistake(
+                "The channels are axis 1: this axis stays, the three others go.",
+                changed(channel_means, "(0, 2, 3)", "(1, 2, 3)"),
+            ),
+            Mistake(
+                "A sum over rows and columns has to be divided by their number, too.",
+                changed(channel_means, "images.mean(dim=(0, 2, 3)) * len(images)", "images.sum(dim=(0, 2, 3))"),
+            ),
+        ),
+    ),
+    Exercise(
+        number=4,
+        name="same_size_batches",
+        section=7,
+        answer=same_size_batches,
+        trial=try_same_size_batches,
+        hints=(
+            "First collect the indices of each size: a dictionary from size to list of indices.",
+            "Then cut each of these lists into pieces, as section 2 cuts the data set.",
+        ),
+        mistakes=(
+            Mistake(
+                "Pictures of one size need not be neighbours: collect all of a size before you cut.",
+                neighbours_of_one_size,
+            ),
+            Mistake(
+                "A batch holds at most batch_size pictures: cut the long lists.",
+                changed(
+                    changed(same_size_batches, "range(0, len(indices), batch_size)", "[0]"), "start + batch_size", ""
+                ),
+            ),
+            Mistake(
+                "Pictures of the same height may differ in their width.",
+                changed(same_size_batches, "setdefault(size, [])", "setdefault(size[0], [])"),
+                9,
+            ),
+            Mistake(
+                "4 times 6 is 6 times 4: as many pixels are not yet the same size.",
+                changed(same_size_batches, "setdefault(size, [])", "setdefault(size[0] * size[1], [])"),
+                9,
+            ),
+            Mistake(
+                "What is left over when a size is cut into batches makes a smaller batch. It is missing.",
+                changed(same_size_batches, "range(0, len(indices)", "range(0, len(indices) - batch_size + 1"),
+                3,
+            ),
+            Mistake(
+                "A batch sampler hands out indices, not what the indices stand for.",
+                changed(same_size_batches, "append(index)", "append(size)"),
+            ),
+        ),
+    ),
+    Exercise(
+        number=5,
+        name="MyLoader",
+        section=5,
+        answer=MyLoader,
+        trial=try_my_loader,
+        hints=(
+            "In __iter__: draw the order, then take batch_size indices of it at a time, as section 2 does by hand.",
+            "For each batch: a list of samples, then torch.stack for the pictures and torch.tensor for the labels.",
+            "range(0, count, batch_size) counts the places where the batches begin. The last slice may be shorter.",
+        ),
+        mistakes=(
+            Mistake(
+                "The samples come in their own order: shuffle them.",
+                changed(MyLoader, "for start", "order.sort()\n        for start"),
+            ),
+            Mistake("The order has to be drawn for each epoch, not once for the loader.", OrderMadeOnce),
+            Mistake(
+                "The order must come from the generator, or a random number drawn before changes it.",
+                changed(MyLoader, ", generator=self.generator", ""),
+                6,
+            ),
+            Mistake(
+                "Pictures and labels got two different orders: draw one, and use it for both.", LabelsShuffledApart, 1
+            ),
+            Mistake("Only the batches are shuffled. The same samples always share a batch.", BatchesShuffled),
+            Mistake(
+                "The last, smaller batch counts in len(loader), too.",
+                changed(
+                    MyLoader, "math.ceil(len(self.dataset) / self.batch_size)", "len(self.dataset) // self.batch_size"
+                ),
+                3,
+            ),
+            Mistake(
+                "len(loader) is the number of batches, not of samples.",
+                changed(MyLoader, "math.ceil(len(self.dataset) / self.batch_size)", "len(self.dataset)"),
+                3,
+            ),
+            Mistake(
+                "The last, smaller batch does not come.",
+                changed(MyLoader, "range(0, len(order),", "range(0, len(order) - self.batch_size + 1,"),
+                3,
+            ),
+            Mistake(
+                "The labels of a batch are one tensor of int64.",
+                changed(MyLoader, "torch.tensor([label for _, label in samples])", "[label for _, label in samples]"),
+                4,
+            ),
+            Mistake(
+                "The pictures of a batch are one tensor: stack them.",
+                changed(MyLoader, "torch.stack([image for image, _ in samples])", "[image for image, _ in samples]"),
+                4,
+            ),
+        ),
+    ),
+]
