@@ -49,7 +49,7 @@ def try_split_at_flatten(split_at_flatten):
         what = f"split_at_flatten({', '.join(type(layer).__name__ for layer in layers)})"
         halves = split_at_flatten(network)
         if not isinstance(halves, list | tuple) or len(halves) != 2:
-            yield what, halves, (nn.Sequential, nn.Sequential)
+            yield what, halves, "two Sequentials"
         for name, half in zip(("first", "second"), halves, strict=True):
             if not isinstance(half, nn.Sequential):
                 yield f"{what}: the {name} half is", type(half), nn.Sequential

@@ -42,6 +42,29 @@ def train(model, loss_fn, optimizer, batches):
     return losses
 
 
+def step_too_early(model, loss_fn, optimizer, batches):
+    model.train()
+    losses = []
+    for images, labels in batches:
+        loss = loss_fn(model(images), labels)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.backward()
+        losses.append(loss.item())
+    return losses
+
+
+def one_step_at_the_end(model, loss_fn, optimizer, batches):
+    model.train()
+    losses = []
+    for images, labels in batches:
+        loss = loss_fn(model(images), labels)
+        loss.backward()
+        losses.append(loss.item())
+    optimizer.step()
+    return losses
+
+
 class Watched(nn.Sequential):
     """Notes in which mode it is used."""
 
@@ -152,10 +175,10 @@ def try_learning_rate(learning_rate):
     loss = loss_after(learning_rate)
     if loss < 0.1:
         seen = "below 0.1"
-    elif loss > 0.7 or math.isnan(loss):
-        seen = "above that of no training, or nan"
+    elif loss > 0.7 or math.isnan(loss) or loss_after(learning_rate / 2) < loss:
+        seen = "higher than with half the rate, or nan"
     else:
-        seen = "above 0.6, almost flat" if loss > 0.6 else "between 0.1 and 0.6"
+        seen = "above 0.6, almost flat" if loss > 0.6 else "falling, and still above 0.1"
     yield "a loss that ends below 0.1", seen, "below 0.1"
 
 
@@ -215,7 +238,7 @@ def try_my_adam(MyAdam):
             if returned is ...:
                 yield "what step() does", returned, None
             for (name, parameter), right in zip(model.named_parameters(), twin.parameters(), strict=True):
-                yield f"MyAdam({words}): {name} after step {step}", parameter, right, 1e-6
+                yield f"MyAdam({words}): {name} after step {step}", parameter, right
         same = all(a is b and a.requires_grad for a, b in zip(model.parameters(), objects, strict=True))
         yield f"MyAdam({words}): the parameters are still the same objects", same, True
         ours.zero_grad()
@@ -259,25 +282,11 @@ EXERCISES = [
             Mistake("The gradients of all batches add up.", changed(train, "        optimizer.zero_grad()\n", ""), 9),
             Mistake(
                 "Nothing moves. Is there a step for each batch? And is there still a gradient when it comes?",
-                changed(
-                    changed(train, "        optimizer.zero_grad()\n", ""),
-                    "        optimizer.step()",
-                    "        optimizer.zero_grad()\n        optimizer.step()",
-                ),
+                changed(train, "loss.backward()", "loss.backward()\n        optimizer.zero_grad()"),
             ),
             Mistake(
                 "The step comes before backward, so each step is made with an old gradient, or with none.",
-                changed(
-                    changed(
-                        changed(
-                            changed(train, "        optimizer.zero_grad()\n", ""), "        optimizer.step()\n", ""
-                        ),
-                        "loss.backward()",
-                        "optimizer.step()",
-                    ),
-                    "        losses",
-                    "        optimizer.zero_grad()\n        loss.backward()\n        losses",
-                ),
+                step_too_early,
             ),
             Mistake(
                 "These are tensors, and each one keeps its graph.",
@@ -287,11 +296,7 @@ EXERCISES = [
             Mistake("The model was not in training mode.", changed(train, "    model.train()\n", ""), 4),
             Mistake(
                 "There is one step for each batch, not one for the epoch.",
-                changed(
-                    changed(changed(train, "        optimizer.step()\n", ""), "        optimizer.zero_grad()\n", ""),
-                    "    return",
-                    "    optimizer.step()\n    return",
-                ),
+                one_step_at_the_end,
             ),
         ),
     ),
@@ -327,7 +332,7 @@ EXERCISES = [
         number=4,
         name="learning_rate",
         section=5,
-        answer=2.0,
+        answer=1.0,
         trial=try_learning_rate,
         hints=(
             "Begin with 0.001 and go on in factors of ten: what does the loss do?",
@@ -360,7 +365,7 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "`p = p - ...` makes a new tensor, and the network keeps the old one.",
+                "Nothing moves. `p = p - ...` only makes a new tensor. And a generator is used up after one loop.",
                 changed(MyAdam, "p -= self.lr", "p = p - self.lr"),
             ),
             Mistake(
