@@ -18,10 +18,10 @@ from torch import nn
 shapes = ...
 
 # %% 2. Back from a place (write, 10 min)
-# (Course 00) A picture of shape (channels, height, width) is flattened. This counts along
-# a row, then row after row, then channel after channel. Go the way back: where in the
-# picture was the number that stands at `place` now? Places count from 0.
-# Return three ints: (channel, row, column).
+# (Course 00) A picture of shape (channels, height, width) is flattened. This counts
+# along a row, then row after row, then channel after channel. Go the way back: where in
+# the picture was the number that stands at `place` now? Places count from 0. Return
+# three ints: (channel, row, column).
 
 
 def where(place, height, width):
@@ -41,8 +41,8 @@ def linear_classifier(images, num_classes):
 
 # %% 4. The nearest mean (write, 15 min)
 # The mean m of all pictures of a class is a template, too, and needs no training. A new
-# picture x belongs to the class whose m is nearest, where the squares of all differences
-# have the smallest sum. For each class this sum is
+# picture x belongs to the class whose m is nearest, where the squares of all
+# differences have the smallest sum. For each class this sum is
 #
 #     sum of x * x  -  2 * (sum of m * x)  +  sum of m * m
 #
@@ -60,13 +60,14 @@ def nearest_mean(images, labels, num_classes):
 
 
 # %% 5. A convolution as a linear layer (write, 20 min)
-# (Course 08) Section 8 made a convolution from a linear layer. Do the opposite: return the
-# nn.Linear that does with flattened pictures what conv does with pictures (C, height,
-# width). as_linear(conv, height, width)(images.flatten(1)) must equal
-# conv(images).flatten(1), for each stride and padding. conv has a bias. You may call it.
+# (Course 08) Section 8 made a convolution from a linear layer. Do the opposite: return
+# the nn.Linear that does with flattened pictures what conv does with pictures (C,
+# height, width). as_linear(conv, height, width)(images.flatten(1)) must equal
+# conv(images).flatten(1), for each stride and padding. conv has a bias. You may call
+# it.
 #
-# One way: give conv pictures in which a single number is 1 and all others are 0. What do
-# they tell you about the weight of the linear layer?
+# One way: give conv pictures in which a single number is 1 and all others are 0. What
+# do they tell you about the weight of the linear layer?
 
 
 def as_linear(conv, height, width):

@@ -14,9 +14,9 @@ from torch import nn
 #
 #     nn.L1Loss(),  nn.MSELoss(),  nn.L1Loss(reduction="sum")
 #
-# and, as a fourth number, nn.CrossEntropyLoss() for one picture with four logits that are
-# all 3. Class 2 is right. Write four numbers, such as (1, 2.5, 3, 0.04). Two decimals are
-# enough; math.log(x) is allowed.
+# and, as a fourth number, nn.CrossEntropyLoss() for one picture with four logits that
+# are all 3. Class 2 is right. Write four numbers, such as (1, 2.5, 3, 0.04). Two
+# decimals are enough; math.log(x) is allowed.
 losses = ...
 
 # %% 2. Which loss? (predict, 5 min)
@@ -37,9 +37,10 @@ losses = ...
 choices = ...
 
 # %% 3. The mean loss of a data set (mend, 10 min)
-# (Course 05) This function is to give the mean cross-entropy over all pictures of a data
-# set. batches is a list of (images, labels), and the last batch is smaller, as from a
-# DataLoader. The model ends in logits. There are two faults, and no error. Mend both.
+# (Course 05) This function should give the mean cross-entropy over all pictures of a
+# data set. batches is a list of (images, labels), and the last batch is smaller, as
+# from a DataLoader. The model ends in logits. There are two faults, and no error. Mend
+# both.
 
 
 def mean_loss(model, batches):
@@ -67,11 +68,13 @@ def worst(logits, labels, k):
 #
 # 1. Some labels are -1: nobody knows the class. These pictures do not count, neither in
 #    the sum nor in the number by which you divide. At least one label is known.
-# 2. Logits may be large, such as 1000 or -1000. exp(1000) is too large for a float: inf.
-#    But in section 6, the same number added to all logits of a picture changed nothing.
+# 2. Logits may be large, such as 1000 or -1000. exp(1000) is too large for a float:
+#    inf. But in section 6, the same number added to all logits of a picture changed
+#    nothing.
 # 3. Your loss must have a gradient, and it must not change logits.
 #
-# z[torch.arange(N), labels] takes one number from each row of z, at the place of its label.
+# z[torch.arange(N), labels] takes one number from each row of z, at the place of its
+# label.
 
 
 def my_cross_entropy(logits, labels):

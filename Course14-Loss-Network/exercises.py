@@ -18,8 +18,8 @@ from torch import nn
 gradients = ...
 
 # %% 2. A descent that stops (mend, 10 min)
-# This function looks for the w for which w * x is near the target, for all numbers of x.
-# The penalty keeps w small. At the second step it stops with an error. When you have
+# This function looks for the w for which w * x is near the target, for all numbers of
+# x. The penalty keeps w small. At the second step it stops with an error. When you have
 # mended that, the result is still wrong: there is a second fault. Mend both.
 
 
@@ -40,8 +40,8 @@ def descend(x, target, learning_rate, steps):
 # number. Return a tensor of the shape and dtype of w: for each number of w,
 # (f(w + h) - f(w - h)) / 2h, in which only this number is moved by h.
 #
-# w is float64 and has any number of axes. h = 1e-5 makes the slopes right to six digits.
-# After the call, w must be as it was. backward is not needed.
+# w is float64 and has any number of axes. h = 1e-5 makes the slopes right to six
+# digits. After the call, w must be as it was. backward is not needed.
 
 
 def slopes(f, w):
@@ -51,11 +51,11 @@ def slopes(f, w):
 # %% 4. A linear layer's backward (write, 15 min)
 # (Course 11) Write by hand what backward() computes for a linear layer and MSE:
 #
-#     output = x @ weight.T + bias                 x (N, inputs), weight (outputs, inputs)
-#     loss = ((output - target) ** 2).mean()       target (N, outputs)
+#     output = x @ weight.T + bias               x (N, inputs), weight (outputs, inputs)
+#     loss = ((output - target) ** 2).mean()     target (N, outputs)
 #
-# Return two tensors: the gradient of weight and the gradient of bias. No graph is there:
-# your function is called under torch.no_grad().
+# Return two tensors: the gradient of weight and the gradient of bias. No graph is
+# there: your function is called under torch.no_grad().
 #
 # weight[k, i] is multiplied by x[n, i] and changes output[n, k], in each sample n.
 
@@ -65,9 +65,10 @@ def linear_backward(x, weight, bias, target):
 
 
 # %% 5. A batch in pieces (write, 20 min)
-# (Course 05) A batch is too large for the memory. Send it through the model in chunks of
-# chunk_size pictures; the last one may be smaller. Gradients add up, so after your
-# function each .grad must be that of loss_fn(model(images), labels) for the whole batch.
+# (Course 05) A batch is too large for the memory. Send it through the model in chunks
+# of chunk_size pictures; the last one may be smaller. Gradients add up, so after your
+# function each .grad must be that of loss_fn(model(images), labels) for the whole
+# batch.
 #
 # 1. Call backward() for each chunk: this frees the memory of its graph.
 # 2. loss_fn returns the mean loss of what it gets.

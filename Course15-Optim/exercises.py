@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 # %% 1. Momentum on paper (predict, 5 min)
-# The loss is w² / 2, so its gradient is w. Start at w = 4. Where is w after each of three
-# steps of SGD with lr=0.5 and momentum=0.5? The speed begins at 0.
-# Write three numbers, such as (3, 2.5, 1).
+# The loss is w² / 2, so its gradient is w. Start at w = 4. Where is w after each of
+# three steps of SGD with lr=0.5 and momentum=0.5? The speed begins at 0. Write three
+# numbers, such as (3, 2.5, 1).
 walk = ...
 
 # %% 2. The whole loop (write, 10 min)
 # Write the loop for one epoch from memory. batches is a list of (images, labels), and
-# loss_fn is called as in section 4. Put the model into training mode first. Make one step
-# for each batch. Return the list of the losses of all batches, as Python floats.
+# loss_fn is called as in section 4. Put the model into training mode first. Make one
+# step for each batch. Return the list of the losses of all batches, as Python floats.
 
 
 def train(model, loss_fn, optimizer, batches):
@@ -26,13 +26,13 @@ def train(model, loss_fn, optimizer, batches):
 
 
 # %% 3. Forgotten parameters (write, 10 min)
-# (Course 06) In section 10, the optimizer did not hold the new layer. Find this mistake:
-# return a list with the names of all parameters of the model that the optimizer does not
-# hold, in the order of model.named_parameters().
+# (Course 06) In section 10, the optimizer did not hold the new layer. Find this
+# mistake: return a list with the names of all parameters of the model that the
+# optimizer does not hold, in the order of model.named_parameters().
 #
 # optimizer.param_groups is a list of dictionaries, usually only one. In each of them,
-# "params" is a list of parameters. Two parameters can have equal numbers and still not be
-# the same one: `a is b` is True only for the same one.
+# "params" is a list of parameters. Two parameters can have equal numbers and still not
+# be the same one: `a is b` is True only for the same one.
 
 
 def forgotten(model, optimizer):
@@ -41,9 +41,9 @@ def forgotten(model, optimizer):
 
 # %% 4. A learning rate (find out, 10 min)
 # loss_after trains a small network for 100 steps of SGD, on two rings of points as in
-# Course 10, and returns the last loss. Without training the loss is 0.69. Find a learning
-# rate for which it ends below 0.1. Try: write print(loss_after(0.001)) at the end of this
-# cell, and run this file or this cell.
+# Course 10, and returns the last loss. Without training the loss is 0.69. Find a
+# learning rate for which it ends below 0.1. Try: write print(loss_after(0.001)) at the
+# end of this cell, and run this file or this cell.
 
 
 def loss_after(lr):
