@@ -394,7 +394,7 @@ EXERCISES = [
                 changed(MyAdam, "if p.grad is None:", "if False:"),
             ),
             Mistake(
-                "Autograd forbids to change a parameter in place while it notes the graph.",
+                "A parameter must not be changed in place while a graph is made.",
                 changed(MyAdam, "torch.no_grad()", "torch.enable_grad()"),
                 "Course14 5",
             ),
