@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from practice.lessons import Verdict
+
 TO_DO = ...  # what stands in a starter where something is to be written
 
 
@@ -47,16 +49,6 @@ class Exercise:
     def source(self) -> str:
         """The answer as a learner would write it."""
         return source_of(self.answer) if _is_code(self.answer) else f"{self.name} = {self.answer!r}\n"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of an exercise: "done", "todo" or "wrong"; what is told of it; and the hint of a known mistake."""
-
-    state: str
-    told: str = ""
-    hint: str = ""
-    section: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,13 +97,19 @@ def source_of(answer: Any) -> str:
     return getattr(answer, "changed_source", None) or textwrap.dedent(inspect.getsource(answer))
 
 
-def judge(exercise: Exercise, answer: Any, may_tell: bool = True) -> Verdict:
-    """The verdict on an answer. may_tell: whether what is right may be said; not for a prediction."""
+def judge(
+    exercise: Exercise, answer: Any, may_tell: bool = True, before_trial: Callable[[], None] = lambda: None
+) -> Verdict:
+    """The verdict on an answer. may_tell: whether what is right may be said; not for a prediction.
+
+    before_trial is called before each trial: that of the answer, which may print, and those of the known mistakes.
+    """
     if answer is TO_DO:
         return Verdict("todo")
     if problem := _wrong_kind(exercise, answer):
         return Verdict("wrong", problem)
     spy = _Spy(answer) if isinstance(answer, types.FunctionType) else None
+    before_trial()
     difference = first_difference(exercise, spy.wrapped if spy else answer)
     if difference is None:
         return Verdict("done")
@@ -119,7 +117,10 @@ def judge(exercise: Exercise, answer: Any, may_tell: bool = True) -> Verdict:
         return Verdict("todo")
     told = _in_words(exercise, difference, spy, may_tell)
     for mistake in exercise.mistakes:
-        if difference.same_as(first_difference(exercise, mistake.answer)):
+        before_trial()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            known = first_difference(exercise, mistake.answer)
+        if difference.same_as(known):
             return Verdict("wrong", told, mistake.hint, mistake.section or exercise.section)
     return Verdict("wrong", told)
 
@@ -128,18 +129,20 @@ def first_difference(exercise: Exercise, answer: Any) -> Difference | None:
     """The first row of the trial that is wrong, or what was raised in it; None where all is right."""
     random.seed(0)
     torch.manual_seed(0)
-    row, threads, grad = 0, torch.get_num_threads(), torch.is_grad_enabled()
+    row, threads, grad, dtype = 0, torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()
     torch.set_num_threads(1)  # sums come out the same on every machine
+    torch.set_grad_enabled(True)  # whatever a cell has left behind
+    torch.set_default_dtype(torch.float32)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
-                if not same(got, expected, *tolerance):
-                    return Difference(row, what, got, expected)
+        for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
+            if not same(got, expected, *tolerance):
+                return Difference(row, what, got, expected)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a learner's code raises, they are told
         return Difference(row + 1, "it", error)
     finally:
         torch.set_num_threads(threads)
         torch.set_grad_enabled(grad)
+        torch.set_default_dtype(dtype)
     return None
 
 
@@ -168,7 +171,10 @@ def same(got: Any, expected: Any, tolerance: float = 1e-4) -> bool:
     if isinstance(expected, dict):
         is_dict = isinstance(got, dict) and got.keys() == expected.keys()
         return is_dict and all(same(got[key], value, tolerance) for key, value in expected.items())
-    return type(got) is type(expected) and bool(got == expected)
+    if type(got) is not type(expected):
+        return False
+    equal = got == expected
+    return bool(equal.all() if hasattr(equal, "all") else equal)  # NumPy compares number by number
 
 
 class _Spy:
@@ -227,8 +233,9 @@ def _in_words(exercise: Exercise, difference: Difference, spy: _Spy | None, may_
 
 
 def _own_line(error: BaseException) -> str:
-    """The line of the workbook where an exception arose."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if "workbook" in frame.filename]
+    """The line of the workbook where an exception arose: of the program that runs, as Python sees it."""
+    own = ("__main__", "workbook")
+    lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_globals.get("__name__") in own]
     return f" (your line {lines[-1]})" if lines else ""
 
 
@@ -246,5 +253,8 @@ def shown(value: Any) -> str:
         if value.numel() > 12:
             return f"tensor {tuple(value.shape)}"
         value = value.detach()
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  a learner's own __repr__
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -48,6 +48,17 @@ def split_cells(text: str) -> list[Cell]:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What became of an exercise: "done", "todo" or "wrong"; what is told of it; and the hint of a known mistake."""
+
+    state: str
+    told: str = ""
+    hint: str = ""
+    section: int | str | None = None
+    printed: tuple[str, ...] = ()  # the first lines that the cell and its trial printed
+
+
+@dataclass(frozen=True)
 class Lesson:
     """A lesson with exercises."""
 
@@ -73,6 +84,13 @@ class Lesson:
         """The exercises by their titles; nothing is imported for that."""
         titles = [(cell.number, TITLE.fullmatch(cell.title)) for cell in split_cells(self.starter) if cell.number]
         return [Task(number, title[1], title[2], int(title[3])) for number, title in titles]
+
+    def section(self, which: int | str) -> str:
+        """Where notes speak of it, 4 or "Course05 4": Course08-Conv2d/notes.md, section 4: Predict the output size"""
+        *course, number = str(which).split()
+        folder = next(REPOSITORY.glob(f"{course[0]}-*")) if course else self.folder
+        title = re.search(rf"^## {number}\. (.+)$", (folder / "notes.md").read_text(encoding="utf-8"), re.MULTILINE)
+        return f"{folder.name}/notes.md, section {number}" + (f": {title[1]}" if title else "")
 
     def exercises(self) -> list:
         """The exercises of solutions.py, which imports PyTorch."""

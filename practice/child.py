@@ -1,0 +1,189 @@
+"""Run a workbook cell by cell and judge its exercises: in the process that judge.py starts, or where a learner is.
+
+What happens is told in lines of JSON: {"begin": cell}, {"number": exercise, "verdict": …}, {"note": what a cell without
+a number did}, {"stuck": line} and {"end": true}. A learner's code cannot reach the pipe that they go through.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from practice import words
+from practice.exercise import Exercise, judge
+from practice.lessons import Cell, Lesson, Verdict, find, split_cells
+
+_judging = False  # whether this is the process that judges
+
+
+class FirstLines(io.TextIOBase):
+    """Keeps the first lines of what is printed, and counts the others."""
+
+    def __init__(self, most: int = 20):
+        self.lines, self.most = [""], most
+        self.count = 0
+
+    def write(self, text: str) -> int:
+        if len(self.lines) <= self.most:
+            first, *others = text.replace("\r", "\n").split("\n", self.most + 1)
+            self.lines[-1] += first[: 200 - len(self.lines[-1])]
+            self.lines += [line[:200] for line in others]
+        self.count += text.count("\n") + text.count("\r")
+        return len(text)
+
+    def shown(self) -> tuple[str, ...]:
+        """The lines, and how many more there were."""
+        lines = [line for line in self.lines[: self.most] if line.strip()]
+        more = [words.MORE.format(count=self.count - self.most)] if self.count > self.most else []
+        return (*lines, *more)
+
+
+def check(lesson: str, names: dict) -> None:
+    """Judge what a workbook has defined: its last cell calls it, in an editor, a notebook or a terminal."""
+    if _judging or names.get("__name__") == "__mp_main__":  # a worker of a DataLoader reads the file again
+        return
+    from practice import screen
+
+    found, _ = find(lesson)
+    exercises = {exercise.number: exercise for exercise in found.exercises()}
+    verdicts = {task.number: _judged(found, exercises[task.number], names) for task in found.tasks}
+    screen.show_verdicts(screen.make_console(), found, verdicts)
+
+
+def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Callable = lambda: None) -> Verdict:
+    if exercise.name not in names:
+        return Verdict("wrong", words.NOT_DEFINED.format(name=exercise.name))
+    (task,) = (task for task in lesson.tasks if task.number == exercise.number)
+    out = FirstLines()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        verdict = judge(exercise, names[exercise.name], task.kind in ("write", "mend"), before_trial)
+    return replace(verdict, told=verdict.told[:1000], printed=out.shown())
+
+
+def _run_cell(cell: Cell, path: str, names: dict) -> str:
+    """Run a cell. What went wrong in it, with the line, or nothing."""
+    try:
+        code = "\n" * (cell.first_line - 1) + cell.text  # so that the lines have their numbers
+        exec(compile(code, path, "exec", dont_inherit=True), names)
+    except BaseException as error:  # noqa: BLE001  SystemExit and KeyboardInterrupt, too: a learner's code may do anything
+        lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
+        if isinstance(error, SyntaxError) and error.filename == path:
+            lines.append(error.lineno)
+        problem = traceback.format_exception_only(error)[-1].strip()[:1000]
+        return words.IN_CELL.format(line=lines[-1] if lines else cell.first_line, problem=problem)
+    return ""
+
+
+class Run:
+    """One run of a workbook: `order` says which file, and what is to be left out because it was done before."""
+
+    def __init__(self, lesson: Lesson, exercises: dict[int, Exercise], order: dict, send: Callable[..., None]):
+        self.lesson, self.exercises, self.order, self.send = lesson, exercises, order, send
+        self.path, self.cells = order["path"], split_cells(order["text"])
+        self.starter = {cell.number: cell.text.strip() for cell in split_cells(lesson.starter)}
+        self.deadline = float("inf")
+
+    def all_cells(self) -> None:
+        program = sys.modules["__main__"] = types.ModuleType("__main__")  # pickle looks there for a learner's classes
+        program.__file__ = self.path
+        threading.Thread(target=self.watch, args=(threading.get_ident(),), daemon=True).start()
+        last = {cell.number: i for i, cell in enumerate(self.cells)}  # of two cells with the same number
+        for i, cell in enumerate(self.cells):
+            if i in self.order["skip"]:
+                continue
+            exercise = self.exercises.get(cell.number) if last[cell.number] == i else None
+            if cell.number in self.order["judged"]:
+                exercise = None
+            self.one_cell(i, cell, exercise, vars(program))
+        self.send(end=True)
+
+    def one_cell(self, i: int, cell: Cell, exercise: Exercise | None, names: dict) -> None:
+        """Run a cell, and judge its exercise if it is to be judged."""
+        out = FirstLines()
+        self.begin(i)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            problem = _run_cell(cell, self.path, names)
+        is_starter = cell.text.strip() == self.starter.get(cell.number)
+        if exercise is None:
+            if problem and cell.number not in self.order["judged"]:
+                self.send(note=problem)
+            return
+        if is_starter:
+            verdict = Verdict("todo")
+        elif problem:
+            verdict = Verdict("wrong", problem)
+        else:
+            verdict = self.verdict_on(i, exercise, names)
+        printed = () if is_starter else (*out.shown(), *verdict.printed)
+        self.deadline = float("inf")
+        self.send(number=cell.number, verdict=asdict(replace(verdict, printed=printed)))
+
+    def verdict_on(self, i: int, exercise: Exercise, names: dict) -> Verdict:
+        try:
+            return _judged(self.lesson, exercise, names, lambda: self.begin(i, trial=True))
+        except BaseException as error:  # noqa: BLE001  KeyboardInterrupt, or an object that even breaks ==
+            return Verdict("wrong", f"{exercise.name}: {type(error).__name__} {error}"[:1000])
+
+    def begin(self, i: int, trial: bool = False) -> None:
+        self.deadline = time.monotonic() + self.order["seconds"]
+        self.send(begin=i, trial=trial)
+
+    def watch(self, main_thread: int) -> None:
+        """When the time is up, tell which of the learner's lines runs, and end the process."""
+        while time.monotonic() < self.deadline:
+            time.sleep(0.05)
+        frame = sys._current_frames().get(main_thread)
+        while frame and frame.f_code.co_filename != self.path:
+            frame = frame.f_back
+        self.send(stuck=frame.f_lineno if frame else None)
+        os._exit(1)
+
+
+def main() -> None:
+    """Import what takes long, wait for an order on standard input, carry it out."""
+    global _judging
+    _judging = True
+    pipe, nowhere = os.dup(1), os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+
+    def send(**event) -> None:
+        os.write(pipe, (json.dumps(event) + "\n").encode())
+
+    lesson, _ = find(sys.argv[1])
+    try:
+        exercises = {exercise.number: exercise for exercise in lesson.exercises()}
+        setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
+        exec(compile(setup, "setup", "exec"), {})  # imports them now; the learner's own Setup is then quick
+    except Exception as error:  # noqa: BLE001  the course itself is broken, which must be said
+        send(broken=f"{type(error).__name__}: {error}")
+        return
+    line = sys.stdin.readline()
+    if not line:  # nobody needs this process any more
+        return
+    order = json.loads(line)
+    os.dup2(nowhere, 0)
+    sys.stdin = io.StringIO()  # input() then finds nothing
+    sys.argv = [order["path"]]
+    os.chdir(Path(order["path"]).parent)
+    _limit_memory()
+    Run(lesson, exercises, order, send).all_cells()
+    os._exit(0)  # whatever threads a learner's code has started
+
+
+def _limit_memory() -> None:
+    """Let a learner's endless list end this process, and not the machine. Where the system can do that."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        Path("/proc/self/oom_score_adj").write_text("1000")

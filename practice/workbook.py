@@ -1,0 +1,94 @@
+"""A learner's copies of the exercises: one plain file a lesson, made once and never overwritten."""
+
+import hashlib
+import itertools
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import UserError
+from common.paths import atomic_write, home, make_folder, shown
+from practice.lessons import Lesson, split_cells
+
+
+def workbook_folder() -> Path:
+    """Where the copies lie. It may not exist yet."""
+    return home() / "workbook"
+
+
+@dataclass(frozen=True)
+class Workbook:
+    """The copy of one lesson's exercises.py. It may not exist yet."""
+
+    lesson: Lesson
+    path: Path
+
+    def make(self) -> None:
+        """Copy exercises.py, unless there is a copy. UserError where that is not allowed."""
+        if not self.path.exists():
+            make_folder(self.path.parent)
+            with atomic_write(self.path) as beside:
+                beside.write_text(self.first_line + self.lesson.starter, encoding="utf-8")
+
+    @property
+    def first_line(self) -> str:
+        """The line that a copy has before the starter, with its digest."""
+        digest = hashlib.sha256(self.lesson.starter.encode()).hexdigest()[:8]
+        return f"# Your copy of {self.lesson.name}/exercises.py ({digest}). Updates of the course never touch it.\n"
+
+    def read(self) -> str:
+        """The text; that of the starter where there is no copy. UserError for what is no text in UTF-8."""
+        if not self.path.exists():
+            return self.first_line + self.lesson.starter
+        try:
+            return self.path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise UserError(f"{shown(self.path)} is not in UTF-8: save it as UTF-8 in your editor") from None
+        except OSError as error:
+            again = f"python -m practice reset {self.lesson.number}"
+            raise UserError(f"cannot read {shown(self.path)} ({error.strerror}): mend that, or type {again}") from None
+
+    def is_outdated(self, text: str) -> bool:
+        """Whether exercises.py has changed since this copy was made of it."""
+        of = re.match(r"# Your copy of \S+ \((\w{8})\)", text)
+        return bool(of) and not self.first_line.startswith(of[0])
+
+    def missing(self, text: str) -> list[int]:
+        """The exercises that have no cell in this text."""
+        there = {cell.number for cell in split_cells(text)}
+        return [task.number for task in self.lesson.tasks if task.number not in there]
+
+    def reset(self, number: int | None = None) -> Path | None:
+        """Make the file anew, or the cell of that number. Returns where the old file is kept."""
+        if not self.path.exists():
+            return self.make()
+        text = "" if number is None else self.with_cell_of_starter(number)
+        names = (self.path.with_suffix(f".old-{n}.py") for n in itertools.count(1))
+        kept = next(path for path in names if not path.exists())
+        try:
+            if number is None:
+                self.path.rename(kept)
+            else:
+                shutil.copy2(self.path, kept)
+        except OSError as error:
+            raise UserError(
+                f"cannot keep {shown(self.path)} as {kept.name} ({error.strerror}): mend that first"
+            ) from None
+        if number is None:
+            self.make()
+        else:
+            with atomic_write(self.path) as beside:
+                beside.write_text(text, encoding="utf-8")
+        return kept
+
+    def with_cell_of_starter(self, number: int) -> str:
+        """The text with one cell as it stood there first; where it was missing, it comes before the later ones."""
+        (fresh,) = (cell.text for cell in split_cells(self.lesson.starter) if cell.number == number)
+        cells = split_cells(self.read())
+        old = [i for i, cell in enumerate(cells) if cell.number == number]
+        later = [i for i, c in enumerate(cells) if c.title == "Check" or (c.number or 0) > number]
+        place = (old or later or [len(cells)])[0]
+        texts = [cell.text if cell.text.endswith("\n") else f"{cell.text}\n\n\n" for cell in cells]
+        texts[place : place + bool(old)] = [fresh]
+        return "".join(text for i, text in enumerate(texts) if i not in old[1:])
