@@ -1,4 +1,4 @@
-# make train · make test · make figures: each makes .venv and installs into it first, when needed.
+# make train · make practice · make test: each makes .venv and installs into it first, when needed.
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -15,7 +15,7 @@ OTHER := yes
 endif
 endif
 
-.PHONY: help train test trials tensorboard jupyter notebooks figures lint clean
+.PHONY: help train practice test trials tensorboard jupyter notebooks figures lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -23,6 +23,9 @@ help:            ## this list
 
 train: $(INSTALLED)       ## train the course CNN with the default options
 	$(RUN) Course19-TrainGPU/train.py
+
+practice: $(INSTALLED)    ## write: exercises that are judged each time you save
+	$(RUN) -m practice
 
 test: $(INSTALLED)        ## run all tests
 	$(RUN) -m pytest -n 2
