@@ -55,7 +55,7 @@ def check(lesson: str, names: dict) -> None:
     found, _ = find(lesson)
     exercises = {exercise.number: exercise for exercise in found.exercises()}
     verdicts = {task.number: _judged(found, exercises[task.number], names) for task in found.tasks}
-    screen.show_verdicts(screen.make_console(), found, verdicts)
+    screen.show_verdicts(screen.make_console(), found, verdicts, None)
 
 
 def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Callable = lambda: None) -> Verdict:

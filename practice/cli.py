@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import watchfiles
@@ -142,11 +143,13 @@ def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> in
             try:
                 if text == (text := workbook.read()):
                     continue
+                before = judged[lesson].verdicts
                 with console.status(words.JUDGING.format(lesson=lesson.name)):
                     judged[lesson] = judge.judge(workbook, again=True)
                 judge.prepare(lesson)
+                news = [n for n, verdict in judged[lesson].verdicts.items() if verdict != before[n]]
             except UserError as error:
-                judged[lesson] = Judged(judged[lesson].verdicts, [str(error)])
+                judged[lesson], news = Judged(judged[lesson].verdicts, [str(error)]), []
             done = judged[lesson].done == len(lesson.tasks)
             if done and next_after(lesson, judged) is None:
                 console.print(words.ALL_DONE.format(total=progress(judged)[1]))
@@ -157,7 +160,7 @@ def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> in
                 lesson = next_after(lesson, judged)
                 text = start(console, judge, lesson, judged)
             else:
-                show(console, workbook, judged)
+                show(console, workbook, judged, news)
     except KeyboardInterrupt:
         done, total = progress(judged)
         console.print("\n" + words.STOPPED.format(done=done, total=total))
@@ -190,11 +193,10 @@ def saves(folder: Path, poll: bool | None):
         yield from watchfiles.watch(folder, force_polling=True, **settings)
 
 
-def show(console, workbook: Workbook, judged: dict[Lesson, Judged]) -> None:
+def show(console, workbook: Workbook, judged: dict[Lesson, Judged], news: Iterable[int] = ()) -> None:
     """The screen of a lesson."""
-    one = judged[workbook.lesson]
     console.clear()
-    screen.show_lesson(console, workbook, one, progress(judged))
+    screen.show_lesson(console, workbook, judged[workbook.lesson], progress(judged), news)
 
 
 def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> int:
@@ -207,8 +209,10 @@ def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> i
         undone += sum(verdict.state != "done" for verdict in verdicts.values())
         missing += [f"{each.number}.{n}" for n in workbook.missing(workbook.read()) if n in verdicts]
         if lesson or workbook.path.exists():
-            console.print(f"{each.number} {each.name[9:]}", style="bold")
-            screen.show_verdicts(console, each, verdicts, workbook, one.notes)
+            console.print(screen.title_of(each), style="bold")
+            screen.show_verdicts(console, each, verdicts, workbook)
+            for note in one.notes:
+                console.print(screen.plain(note), style="red")
     if missing:
         raise UserError(
             f"your copy has no cell for {', '.join(missing)}: python -m practice reset {missing[0]} brings it back"
