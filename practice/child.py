@@ -39,11 +39,11 @@ class FirstLines(io.TextIOBase):
         self.count += text.count("\n") + text.count("\r")
         return len(text)
 
-    def shown(self) -> tuple[str, ...]:
+    def shown(self) -> list[str]:
         """The lines, and how many more there were."""
         lines = [line for line in self.lines[: self.most] if line.strip()]
         more = [words.MORE.format(count=self.count - self.most)] if self.count > self.most else []
-        return (*lines, *more)
+        return lines + more
 
 
 def check(lesson: str, names: dict) -> None:
@@ -122,7 +122,7 @@ class Run:
             verdict = Verdict("wrong", problem)
         else:
             verdict = self.verdict_on(i, exercise, names)
-        printed = () if is_starter else (*out.shown(), *verdict.printed)
+        printed = [] if is_starter else out.shown() + verdict.printed
         self.deadline = float("inf")
         self.send(number=cell.number, verdict=asdict(replace(verdict, printed=printed)))
 
@@ -152,20 +152,16 @@ def main() -> None:
     global _judging
     _judging = True
     pipe, nowhere = os.dup(1), os.open(os.devnull, os.O_RDWR)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
+    os.dup2(nowhere, 1)
 
     def send(**event) -> None:
         os.write(pipe, (json.dumps(event) + "\n").encode())
 
     lesson, _ = find(sys.argv[1])
-    try:
-        exercises = {exercise.number: exercise for exercise in lesson.exercises()}
-        setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
-        exec(compile(setup, "setup", "exec"), {})  # imports them now; the learner's own Setup is then quick
-    except Exception as error:  # noqa: BLE001  the course itself is broken, which must be said
-        send(broken=f"{type(error).__name__}: {error}")
-        return
+    exercises = {exercise.number: exercise for exercise in lesson.exercises()}
+    setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
+    exec(compile(setup, "setup", "exec"), {})  # imports them now; the learner's own Setup is then quick
+    os.dup2(nowhere, 2)  # until here, an error is for the process that judges
     line = sys.stdin.readline()
     if not line:  # nobody needs this process any more
         return

@@ -9,6 +9,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,7 +78,7 @@ class Child:
     """A process that has imported PyTorch and a lesson's solutions, and waits for a workbook."""
 
     def __init__(self, lesson: Lesson):
-        self.lesson = lesson
+        self.lesson, self.errors = lesson, tempfile.TemporaryFile()  # noqa: SIM115  it ends with this object
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         # -P: nothing that lies beside a learner's file is imported instead of a module of Python's
         command = [sys.executable, "-P", "-c", "from practice.child import main; main()", lesson.name]
@@ -85,8 +86,8 @@ class Child:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
+            stderr=self.errors,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C is for this process, which then ends that one
         )
         self.events = queue.Queue()
@@ -102,6 +103,11 @@ class Child:
         with contextlib.suppress(BrokenPipeError):  # it has died: the events say so
             self.process.stdin.write((json.dumps(order) + "\n").encode())
             self.process.stdin.close()
+
+    def last_words(self) -> str:
+        """Why it could not start."""
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace").strip().split("\n")[-1]
 
     def end(self, patience: float = 0) -> int:
         """Kill what still runs of it after that many seconds. Returns how it ended, as subprocess has it."""
@@ -202,11 +208,11 @@ class Judge:
                     return *place, words.STUCK.format(line=line, seconds=SECONDS)
                 case {"died": code} if place:
                     return *place, _how_it_died(code, cells[place[0]].first_line)
-                case {"broken": problem}:
-                    file = f"{child.lesson.name}/solutions.py"
-                    raise UserError(f"{file} cannot be used ({problem}): make practice installs what it needs")
                 case _:
-                    raise UserError("the process that judges does not start: is there enough memory?")
+                    problem = child.last_words() or f"{event}"
+                    raise UserError(
+                        f"nothing can be judged ({problem}): does python {child.lesson.name}/solutions.py run?"
+                    )
 
 
 def _how_it_died(code: int, line: int) -> str:

@@ -5,7 +5,7 @@ import importlib.util
 import itertools
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import UserError
@@ -55,7 +55,7 @@ class Verdict:
     told: str = ""
     hint: str = ""
     section: int | str | None = None
-    printed: tuple[str, ...] = ()  # the first lines that the cell and its trial printed
+    printed: list[str] = field(default_factory=list)  # the first lines that the cell and its trial printed
 
 
 @dataclass(frozen=True)

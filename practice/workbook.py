@@ -89,6 +89,8 @@ class Workbook:
         old = [i for i, cell in enumerate(cells) if cell.number == number]
         later = [i for i, c in enumerate(cells) if c.title == "Check" or (c.number or 0) > number]
         place = (old or later or [len(cells)])[0]
-        texts = [cell.text if cell.text.endswith("\n") else f"{cell.text}\n\n\n" for cell in cells]
+        texts = [cell.text for cell in cells]
+        if place == len(cells):
+            texts[-1] = f"{texts[-1].rstrip()}\n\n\n"
         texts[place : place + bool(old)] = [fresh]
         return "".join(text for i, text in enumerate(texts) if i not in old[1:])
