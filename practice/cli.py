@@ -93,7 +93,7 @@ def run(console, argv: list[str] | None) -> int:
                 return show_hint(console, judge, lesson, number)
             case "answer":
                 (exercise,) = (e for e in lesson.exercises() if e.number == number)
-                console.print(exercise.source().rstrip())
+                print(exercise.source(), end="")  # as it is: to be pasted
                 return 0
             case _:
                 return reset(console, judge, lesson, number)
@@ -172,7 +172,8 @@ def start(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged]) -
     workbook = workbook_of(lesson)
     workbook.make()
     judged[lesson] = judge.judge(workbook, again=True)
-    judge.prepare(lesson)
+    if console.is_terminal:
+        judge.prepare(lesson)  # for the first save
     show(console, workbook, judged)
     return workbook.read()
 
@@ -207,7 +208,7 @@ def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> i
         one = judge.judge(workbook, again=True)
         verdicts = {n: verdict for n, verdict in one.verdicts.items() if number in (None, n)}
         undone += sum(verdict.state != "done" for verdict in verdicts.values())
-        missing += [f"{each.number}.{n}" for n in workbook.missing(workbook.read()) if n in verdicts]
+        missing += [f"{each.number}.{n}" for n in workbook.missing() if n in verdicts]
         if lesson or workbook.path.exists():
             console.print(screen.title_of(each), style="bold")
             screen.show_verdicts(console, each, verdicts, workbook)

@@ -144,7 +144,7 @@ class Judge:
     def known(self, workbook: Workbook) -> Judged | None:
         """What is known without running anything. UserError for a file that cannot be read."""
         text = workbook.read()
-        if text == workbook.first_line + workbook.lesson.starter:
+        if text.removeprefix(workbook.first_line) == workbook.lesson.starter:
             return Judged({task.number: Verdict("todo") for task in workbook.lesson.tasks})
         return self.memory.verdicts(_key(workbook.lesson, text))
 
@@ -162,7 +162,7 @@ class Judge:
         """Run it, cell by cell; again without a cell that ended the process or did not end."""
         number, tasks = workbook.lesson.number, workbook.lesson.tasks
         judged, skip, cells = Judged(), set(), split_cells(text)
-        for missing in workbook.missing(text):
+        for missing in {task.number for task in tasks} - {cell.number for cell in cells}:
             judged.verdicts[missing] = Verdict("wrong", words.MISSING.format(which=f"{number}.{missing}"))
         while True:
             child = next((c for c in self.ready if c.lesson == workbook.lesson), None) or Child(workbook.lesson)

@@ -38,6 +38,8 @@ def show_lesson(
     parts = [row(Text(title_of(lesson), "bold"), bar(console, *standing), wide=0), Text()]
     parts += [exercise_row(console, task, verdicts[task.number]) for task in lesson.tasks]
     parts += [Padding(Text(plain(note), "red"), (1, 0, 0, 0)) for note in judged.notes]
+    if workbook.is_outdated():
+        parts.append(Text("\n" + words.OLD_STARTER.format(number=lesson.number), "yellow"))
     open_ = sorted(lesson.tasks, key=lambda task: (task.number not in news, task.number))
     wrong = [what_is_wrong(console, lesson, t, verdicts[t.number], workbook) for t in open_ if is_wrong(verdicts, t)]
     todo = [task for task in lesson.tasks if verdicts[task.number].state == "todo"]

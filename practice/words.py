@@ -12,7 +12,6 @@ MORE_WRONG = "{count} more not right: python -m practice check shows all"
 JUDGING = "judging {lesson} …"
 STOPPED = "Stopped at {done} of {total}. The same command goes on from here."
 OLD_STARTER = "The tasks of lesson {number} have changed since your copy was made. reset {number} makes a new copy."
-MISSING_SHORT = "without the cells of {which}: reset brings one back"
 
 IN_CELL = "your line {line}: {problem}"
 NOT_DEFINED = "{name} is not defined in this cell: keep the name that stood here"

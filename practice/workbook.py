@@ -49,14 +49,14 @@ class Workbook:
             again = f"python -m practice reset {self.lesson.number}"
             raise UserError(f"cannot read {shown(self.path)} ({error.strerror}): mend that, or type {again}") from None
 
-    def is_outdated(self, text: str) -> bool:
+    def is_outdated(self) -> bool:
         """Whether exercises.py has changed since this copy was made of it."""
-        of = re.match(r"# Your copy of \S+ \((\w{8})\)", text)
+        of = re.match(r"# Your copy of \S+ \((\w{8})\)", self.read())
         return bool(of) and not self.first_line.startswith(of[0])
 
-    def missing(self, text: str) -> list[int]:
-        """The exercises that have no cell in this text."""
-        there = {cell.number for cell in split_cells(text)}
+    def missing(self) -> list[int]:
+        """The exercises that have no cell in it."""
+        there = {cell.number for cell in split_cells(self.read())}
         return [task.number for task in self.lesson.tasks if task.number not in there]
 
     def reset(self, number: int | None = None) -> Path | None:
