@@ -135,7 +135,7 @@ def test_a_changed_starter_is_said_and_the_copy_stays(say, monkeypatch):
     "words",
     [
         ["99"], ["hint", "99.1"], ["hint", "08.9"], ["hint", "08"], ["hint"], ["answer", "nonsense"], ["reset"],
-        ["lst"], ["check", "08", "09"], ["08", "check"], ["--nonsense"], ["report", "no/such/folder"], ["Course08-Conv2d.py"],
+        ["lst"], ["check", "08", "09"], ["08", "check"], ["--nonsense"], ["report", "no/such"], ["Course08-Conv2d.py"],
     ],
     ids=" ".join,
 )  # fmt: skip
