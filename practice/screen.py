@@ -155,7 +155,7 @@ def row(*cells: Text, wide: int) -> Table:
 
 
 def indented(line: str, style: str = "") -> Padding:
-    return Padding(Text(line, style), (0, 0, 0, 2), expand=False)
+    return Padding(Text(line or " ", style), (0, 0, 0, 2), expand=False)
 
 
 def height(console: Console, *parts: RenderableType) -> int:
