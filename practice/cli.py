@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import watchfiles
@@ -84,7 +84,7 @@ def run(console, argv: list[str] | None) -> int:
             case "":
                 return go_on(console, judge, lesson, given.poll or None)
             case "list":
-                judged = {lesson: standing_of(console, judge, lesson) for lesson in all_lessons()}
+                judged = standings(console, judge)
                 screen.show_list(console, judged, progress(judged))
                 return 0
             case "check":
@@ -104,16 +104,23 @@ def workbook_of(lesson: Lesson) -> Workbook:
     return Workbook(lesson, workbook_folder() / f"{lesson.name}.py")
 
 
-def standing_of(console, judge: Judge, lesson: Lesson) -> Judged:
-    """What is done of a lesson. A file that cannot be read is noted, and counts as nothing done."""
-    workbook = workbook_of(lesson)
-    try:
-        if known := judge.known(workbook):
-            return known
-        with console.status(words.JUDGING.format(lesson=lesson.name)):
-            return judge.judge(workbook)
-    except UserError as error:
-        return Judged({task.number: Verdict("todo") for task in lesson.tasks}, [str(error)])
+def judge_it(console, judge: Judge, workbook: Workbook, again: bool = False) -> Judged:
+    """What Judge.judge() gives; meanwhile the screen says so. UserError for a file that cannot be read."""
+    if not again and (known := judge.known(workbook)):
+        return known
+    with console.status(words.JUDGING.format(lesson=workbook.lesson.name)):
+        return judge.judge(workbook, again)
+
+
+def standings(console, judge: Judge) -> dict[Lesson, Judged]:
+    """What is done of each lesson. A file that cannot be read is noted, and counts as nothing done."""
+    judged = {}
+    for lesson in all_lessons():
+        try:
+            judged[lesson] = judge_it(console, judge, workbook_of(lesson))
+        except UserError as error:
+            judged[lesson] = Judged({task.number: Verdict("todo") for task in lesson.tasks}, [str(error)])
+    return judged
 
 
 def progress(judged: dict[Lesson, Judged]) -> tuple[int, int]:
@@ -123,7 +130,7 @@ def progress(judged: dict[Lesson, Judged]) -> tuple[int, int]:
 
 def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> int:
     """Show a lesson, the first that is not done if none was chosen; judge at each save, and move on when it is done."""
-    judged = {lesson: standing_of(console, judge, lesson) for lesson in all_lessons()}
+    judged = standings(console, judge)
     lesson = chosen or next_after(None, judged)
     if lesson is None:
         console.print(words.ALL_DONE.format(total=progress(judged)[1]))
@@ -131,51 +138,61 @@ def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> in
     text = start(console, judge, lesson, judged)
     if not console.is_terminal:
         return 0
-    if os.environ.get("TERM_PROGRAM") == "vscode" and (editor := shutil.which("code")):
-        subprocess.Popen(
-            [editor, "-g", str(workbook_of(lesson).path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
     try:
-        for changes in saves(workbook_folder(), poll):
+        for changed in saves(workbook_folder(), poll):
             workbook = workbook_of(lesson)
-            if workbook.path.name not in {Path(path).name for _, path in changes}:
+            if workbook.path.name not in changed:
                 continue
+            before, news = judged[lesson].verdicts, []
             try:
-                if text == (text := workbook.read()):
+                if text == (text := workbook.read()) and judged[lesson].is_final:
                     continue
-                before = judged[lesson].verdicts
-                with console.status(words.JUDGING.format(lesson=lesson.name)):
-                    judged[lesson] = judge.judge(workbook, again=True)
+                judged[lesson] = judge_it(console, judge, workbook, again=True)
                 judge.prepare(lesson)
-                news = [n for n, verdict in judged[lesson].verdicts.items() if verdict != before[n]]
+                news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
             except UserError as error:
-                judged[lesson], news = Judged(judged[lesson].verdicts, [str(error)]), []
-            done = judged[lesson].done == len(lesson.tasks)
-            if done and next_after(lesson, judged) is None:
-                console.print(words.ALL_DONE.format(total=progress(judged)[1]))
-                return 0
-            if done:
-                console.clear()
-                console.print(words.LESSON_DONE.format(number=lesson.number), style="green")
-                lesson = next_after(lesson, judged)
-                text = start(console, judge, lesson, judged)
-            else:
+                text, judged[lesson] = "", Judged(before, [str(error)])
+            if judged[lesson].done < len(lesson.tasks):
                 show(console, workbook, judged, news)
+                continue
+            done, lesson = lesson, next_after(lesson, judged)
+            if lesson is None:
+                console.print(words.ALL_DONE.format(total=progress(judged)[1]), style="green")
+                return 0
+            text = start(console, judge, lesson, judged, words.LESSON_DONE.format(number=done.number))
     except KeyboardInterrupt:
         done, total = progress(judged)
         console.print("\n" + words.STOPPED.format(done=done, total=total))
     return 0
 
 
-def start(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged]) -> str:
+def start(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged], above: str = "") -> str:
     """Make the lesson's workbook where there is none, show it, and have a process ready. Returns its text."""
     workbook = workbook_of(lesson)
     workbook.make()
-    judged[lesson] = judge.judge(workbook, again=True)
+    judged[lesson] = judge_it(console, judge, workbook)
     if console.is_terminal:
         judge.prepare(lesson)  # for the first save
-    show(console, workbook, judged)
+        if os.environ.get("TERM_PROGRAM") == "vscode" and (editor := shutil.which("code")):
+            subprocess.run([editor, "-g", str(workbook.path)], capture_output=True, check=False)
+    show(console, workbook, judged, above=above)
     return workbook.read()
+
+
+def saves(folder: Path, poll: bool | None) -> Iterator[set[str]]:
+    """The names of the files that were changed in the folder, each time something was."""
+    try:
+        changes = watchfiles.watch(folder, recursive=False, force_polling=poll)
+        yield from ({Path(path).name for _, path in changed} for changed in changes)
+    except (OSError, RuntimeError):  # the system has no more watches to give
+        changes = watchfiles.watch(folder, recursive=False, force_polling=True)
+        yield from ({Path(path).name for _, path in changed} for changed in changes)
+
+
+def show(console, workbook: Workbook, judged: dict[Lesson, Judged], news: Iterable[int] = (), above: str = "") -> None:
+    """The screen of a lesson."""
+    console.clear()
+    screen.show_lesson(console, workbook, judged[workbook.lesson], progress(judged), news, above)
 
 
 def next_after(lesson: Lesson | None, judged: dict[Lesson, Judged]) -> Lesson | None:
@@ -185,27 +202,12 @@ def next_after(lesson: Lesson | None, judged: dict[Lesson, Judged]) -> Lesson | 
     return (later or open_ or [None])[0]
 
 
-def saves(folder: Path, poll: bool | None):
-    """Sets of changes in the folder, as they come."""
-    settings = {"recursive": False, "watch_filter": None, "step": 50}
-    try:
-        yield from watchfiles.watch(folder, force_polling=poll, **settings)
-    except (OSError, RuntimeError):  # the system has no more watches to give
-        yield from watchfiles.watch(folder, force_polling=True, **settings)
-
-
-def show(console, workbook: Workbook, judged: dict[Lesson, Judged], news: Iterable[int] = ()) -> None:
-    """The screen of a lesson."""
-    console.clear()
-    screen.show_lesson(console, workbook, judged[workbook.lesson], progress(judged), news)
-
-
 def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> int:
     """Judge once; everything, a lesson or an exercise. 0 where all of it is done."""
     undone, missing = 0, []
     for each in [lesson] if lesson else all_lessons():
         workbook = workbook_of(each)
-        one = judge.judge(workbook, again=True)
+        one = judge_it(console, judge, workbook, again=True)
         verdicts = {n: verdict for n, verdict in one.verdicts.items() if number in (None, n)}
         undone += sum(verdict.state != "done" for verdict in verdicts.values())
         missing += [f"{each.number}.{n}" for n in workbook.missing() if n in verdicts]

@@ -253,6 +253,8 @@ def shown(value: Any) -> str:
         if value.numel() > 12:
             return f"tensor {tuple(value.shape)}"
         value = value.detach()
+    if type(value) is float and math.isfinite(value):
+        return str(float(f"{value:.7g}"))
     try:
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001  a learner's own __repr__

@@ -28,14 +28,20 @@ def make_console() -> Console:
 
 
 def show_lesson(
-    console: Console, workbook: Workbook, judged: Judged, standing: tuple[int, int], news: Iterable[int] = ()
+    console: Console,
+    workbook: Workbook,
+    judged: Judged,
+    standing: tuple[int, int],
+    news: Iterable[int] = (),
+    above: str = "",
 ) -> None:
     """How far one is, the lesson's exercises, and what is wrong, what is new first; else the next task.
 
     On a terminal, only what fits on it: nothing scrolls away.
     """
     lesson, verdicts = workbook.lesson, judged.verdicts
-    parts = [row(Text(title_of(lesson), "bold"), bar(console, *standing), wide=0), Text()]
+    parts = [Text(above, "green")] if above else []
+    parts += [row(Text(title_of(lesson), "bold"), bar(console, *standing), wide=0), Text()]
     parts += [exercise_row(console, task, verdicts[task.number]) for task in lesson.tasks]
     parts += [Padding(Text(plain(note), "red"), (1, 0, 0, 0)) for note in judged.notes]
     if workbook.is_outdated():
