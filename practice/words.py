@@ -22,7 +22,7 @@ KILLED = "the cell of line {line} was killed by the system: does it need too muc
 CRASHED = "the cell of line {line} crashed Python or PyTorch itself ({how})"
 
 HINT = "Hint {n} of {total}: {hint}"
-LAST_HINT = "That was the last hint. answer {which} shows an answer."
+LAST_HINT = "That was the last hint. python -m practice answer {which} shows an answer."
 RESET = "A new copy: {path}"
 KEPT = "Your old one:  {path}"
 LEFT_OUT = "left out: {names}"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from common.paths import REPOSITORY
 
+PACKAGES = ("common", "trainer", "practice")
 MODULES = {
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in ("common", "trainer")
+    for package in PACKAGES
     for path in (REPOSITORY / package).glob("*.py")
 }
 
@@ -23,7 +24,7 @@ def imported_from(source: str) -> set[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 found.add(whole if whole in MODULES else node.module)
-    return {name for name in found if name.split(".")[0] in ("common", "trainer")}
+    return {name for name in found if name.split(".")[0] in PACKAGES}
 
 
 def imports(path: Path) -> set[str]:
@@ -33,6 +34,16 @@ def imports(path: Path) -> set[str]:
 def test_common_imports_nothing_of_the_trainer():
     used = {name: {other for other in imports(path) if other.startswith("trainer")} for name, path in MODULES.items()}
     assert {name: others for name, others in used.items() if name.startswith("common") and others} == {}
+
+
+def test_practice_imports_nothing_of_the_trainer_and_nobody_else_imports_practice():
+    used = {name: {other.split(".")[0] for other in imports(path)} for name, path in MODULES.items()}
+    assert {name for name, others in used.items() if name.startswith("practice") and "trainer" in others} == set()
+    assert {name for name, others in used.items() if not name.startswith("practice") and "practice" in others} == set()
+    lessons = {
+        path.name for path in REPOSITORY.glob("Course*/*.py") if any(n.startswith("practice") for n in imports(path))
+    }
+    assert lessons == {"exercises.py", "solutions.py"}
 
 
 def test_no_module_imports_itself_through_others():
