@@ -64,7 +64,10 @@ def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Calla
     (task,) = (task for task in lesson.tasks if task.number == exercise.number)
     out = FirstLines()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        verdict = judge(exercise, names[exercise.name], task.kind in ("write", "mend"), before_trial)
+        try:
+            verdict = judge(exercise, names[exercise.name], task.kind in ("write", "mend"), before_trial)
+        except Exception as error:  # noqa: BLE001  an object that even breaks ==, say
+            verdict = Verdict("wrong", f"{exercise.name}: {type(error).__name__}: {error}")
     return replace(verdict, told=verdict.told[:1000], printed=out.shown())
 
 
@@ -76,7 +79,7 @@ def _run_cell(cell: Cell, path: str, names: dict) -> str:
     except BaseException as error:  # noqa: BLE001  SystemExit and KeyboardInterrupt, too: a learner's code may do anything
         lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
         if isinstance(error, SyntaxError) and error.filename == path:
-            lines.append(error.lineno)
+            lines.append(error.lineno or cell.first_line)
         problem = traceback.format_exception_only(error)[-1].strip()[:1000]
         return words.IN_CELL.format(line=lines[-1] if lines else cell.first_line, problem=problem)
     return ""
@@ -121,16 +124,10 @@ class Run:
         elif problem:
             verdict = Verdict("wrong", problem)
         else:
-            verdict = self.verdict_on(i, exercise, names)
+            verdict = _judged(self.lesson, exercise, names, lambda: self.begin(i, trial=True))
         printed = [] if is_starter else out.shown() + verdict.printed
         self.deadline = float("inf")
         self.send(number=cell.number, verdict=asdict(replace(verdict, printed=printed)))
-
-    def verdict_on(self, i: int, exercise: Exercise, names: dict) -> Verdict:
-        try:
-            return _judged(self.lesson, exercise, names, lambda: self.begin(i, trial=True))
-        except BaseException as error:  # noqa: BLE001  KeyboardInterrupt, or an object that even breaks ==
-            return Verdict("wrong", f"{exercise.name}: {type(error).__name__} {error}"[:1000])
 
     def begin(self, i: int, trial: bool = False) -> None:
         self.deadline = time.monotonic() + self.order["seconds"]

@@ -141,17 +141,20 @@ def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> in
     try:
         for changed in saves(workbook_folder(), poll):
             workbook = workbook_of(lesson)
-            if workbook.path.name not in changed:
+            if workbook.path.name not in changed or not workbook.path.exists():
                 continue
-            before, news = judged[lesson].verdicts, []
             try:
                 if text == (text := workbook.read()) and judged[lesson].is_final:
                     continue
+                before = judged[lesson].verdicts
                 judged[lesson] = judge_it(console, judge, workbook, again=True)
                 judge.prepare(lesson)
                 news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
-            except UserError as error:
-                text, judged[lesson] = "", Judged(before, [str(error)])
+            except UserError as error:  # in a different encoding, say: the next save may mend it
+                text = ""
+                console.clear()
+                console.print(str(error), style="red")
+                continue
             if judged[lesson].done < len(lesson.tasks):
                 show(console, workbook, judged, news)
                 continue

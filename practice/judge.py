@@ -133,13 +133,17 @@ class Judge:
 
     def prepare(self, *lessons: Lesson) -> None:
         """Have a process ready for each of these lessons, and no other."""
-        old, self.ready = self.ready, []
-        for lesson in lessons:
-            fitting = [child for child in old if child.lesson == lesson and child.process.poll() is None]
-            self.ready.append(fitting[0] if fitting else Child(lesson))
-            old = [child for child in old if child is not self.ready[-1]]
-        for child in old:
+        wanted = [self.take(lesson) for lesson in lessons]
+        for child in self.ready:
             child.end()
+        self.ready = wanted
+
+    def take(self, lesson: Lesson) -> Child:
+        """A process that is ready, or a new one."""
+        fitting = [child for child in self.ready if child.lesson == lesson and child.process.poll() is None]
+        child = fitting[0] if fitting else Child(lesson)
+        self.ready = [other for other in self.ready if other is not child]
+        return child
 
     def known(self, workbook: Workbook) -> Judged | None:
         """What is known without running anything. UserError for a file that cannot be read."""
@@ -165,8 +169,7 @@ class Judge:
         for missing in {task.number for task in tasks} - {cell.number for cell in cells}:
             judged.verdicts[missing] = Verdict("wrong", words.MISSING.format(which=f"{number}.{missing}"))
         while True:
-            child = next((c for c in self.ready if c.lesson == workbook.lesson), None) or Child(workbook.lesson)
-            self.ready = [c for c in self.ready if c is not child]
+            child = self.take(workbook.lesson)
             order = {"path": str(workbook.path), "text": text, "seconds": SECONDS, "skip": sorted(skip)}
             child.start(order | {"judged": sorted(judged.verdicts)})
             try:
