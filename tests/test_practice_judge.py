@@ -4,11 +4,14 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
+import torch
 
 from common import UserError
 from practice import judge as judging
 from practice.child import FirstLines
+from practice.exercise import Exercise, Mistake, first_difference, judge
 from practice.judge import Judge, Judged, Memory
 from practice.lessons import Verdict, find, split_cells
 from practice.workbook import Workbook, workbook_folder
@@ -59,10 +62,11 @@ for i in range(10**5):
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workbooks") / "with space 练习"
     folder.mkdir()
-    (folder / "random.py").write_text("raise ImportError('shadowed')")
+    for name in ("random", "netrc"):  # PyTorch has imported the first, and nobody the second
+        (folder / f"{name}.py").write_text("raise ImportError('shadowed')")
     workbook = written(
         {
-            "Setup": "import random\nimport torch\nfrom torch import nn\nhelper = 41",
+            "Setup": "import random, netrc\nimport torch\nfrom torch import nn\nhelper = 41",
             1: "shape = (64, 6,",
             2: f"{HALF_RIGHT}\nprint('seen')",
             3: "helper += 1\nwhile True:  # for ever\n    pass",
@@ -169,6 +173,39 @@ def test_right_answers_are_done_whatever_they_print_and_wherever_they_lie(tmp_pa
     assert judged.is_final and not judged.notes
     printed = judged.verdicts[4].printed
     assert len(printed) == 21 and "more lines" in printed[-1] and all(len(line) <= 200 for line in printed)
+
+
+def test_what_a_cell_leaves_switched_changes_no_trial_and_stays_as_it_was():
+    def trial(answer):
+        yield "dtype", torch.zeros(1).dtype, torch.float32
+        yield "gradients", torch.is_grad_enabled(), True
+
+    exercise = Exercise(1, "answer", 1, 3, trial, (), ())
+    with torch.no_grad():
+        torch.set_default_dtype(torch.float64)
+        try:
+            assert first_difference(exercise, 3) is None
+            assert torch.get_default_dtype() == torch.float64 and not torch.is_grad_enabled()
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "value", [np.arange(3), torch.arange(3), float("nan"), [1.5, "x"], {"a": 1}], ids=lambda value: type(value).__name__
+)
+def test_what_is_given_and_what_is_right_may_be_of_any_kind(value):
+    exercise = Exercise(1, "answer", 1, 3, lambda answer: [("it", answer, value)], (), (Mistake("a hint", None),))
+    assert judge(exercise, value).state == "done"
+    for other in (np.arange(4), np.arange(3) + 1, torch.arange(4), "x", 7, [1.5], [np.arange(2)], Broken()):
+        assert judge(exercise, other).state == "wrong"
+
+
+class Broken:
+    def __eq__(self, other):
+        raise RuntimeError("no ==")
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
 
 
 # ---- Processes -------------------------------------------------------------------------------------------------------
