@@ -1,6 +1,7 @@
 """The command line: python -m practice [08 | list | check | hint | answer | reset | report]"""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -63,7 +64,6 @@ def run(console, argv: list[str] | None) -> int:
     parser = OneLineParser("python -m practice", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", default="", help=argparse.SUPPRESS)
     parser.add_argument("which", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--poll", action="store_true", help="look for saved files in short intervals: network drives")
     parser.add_argument("--json", action="store_true", help="report: as JSON")
     given = parser.parse_intermixed_args(argv)
     command, which = given.command, given.which
@@ -82,7 +82,7 @@ def run(console, argv: list[str] | None) -> int:
     with Judge() as judge:
         match command:
             case "":
-                return go_on(console, judge, lesson, given.poll or None)
+                return go_on(console, judge, lesson)
             case "list":
                 judged = standings(console, judge)
                 screen.show_list(console, judged, progress(judged))
@@ -128,7 +128,7 @@ def progress(judged: dict[Lesson, Judged]) -> tuple[int, int]:
     return sum(one.done for one in judged.values()), sum(len(one.verdicts) for one in judged.values())
 
 
-def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> int:
+def go_on(console, judge: Judge, chosen: Lesson | None) -> int:
     """Show a lesson, the first that is not done if none was chosen; judge at each save, and move on when it is done."""
     judged = standings(console, judge)
     lesson = chosen or next_after(None, judged)
@@ -139,22 +139,22 @@ def go_on(console, judge: Judge, chosen: Lesson | None, poll: bool | None) -> in
     if not console.is_terminal:
         return 0
     try:
-        for changed in saves(workbook_folder(), poll):
-            workbook = workbook_of(lesson)
-            if workbook.path.name not in changed or not workbook.path.exists():
+        for saved in saves(workbook_folder()):
+            workbook, before = workbook_of(lesson), judged[lesson].verdicts
+            if not workbook.path.exists():  # an editor may be about to put a new one there
                 continue
             try:
-                if text == (text := workbook.read()) and judged[lesson].is_final:
+                is_new = text != (text := workbook.read())
+                if not is_new and (judged[lesson].is_final or workbook.path.name not in saved):
                     continue
-                before = judged[lesson].verdicts
                 judged[lesson] = judge_it(console, judge, workbook, again=True)
                 judge.prepare(lesson)
-                news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
             except UserError as error:  # in a different encoding, say: the next save may mend it
-                text = ""
-                console.clear()
-                console.print(str(error), style="red")
+                if text != (text := str(error)):
+                    console.clear()
+                    console.print(text, style="red")
                 continue
+            news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
             if judged[lesson].done < len(lesson.tasks):
                 show(console, workbook, judged, news)
                 continue
@@ -182,14 +182,13 @@ def start(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged], a
     return workbook.read()
 
 
-def saves(folder: Path, poll: bool | None) -> Iterator[set[str]]:
-    """The names of the files that were changed in the folder, each time something was."""
-    try:
-        changes = watchfiles.watch(folder, recursive=False, force_polling=poll)
-        yield from ({Path(path).name for _, path in changed} for changed in changes)
-    except (OSError, RuntimeError):  # the system has no more watches to give
-        changes = watchfiles.watch(folder, recursive=False, force_polling=True)
-        yield from ({Path(path).name for _, path in changed} for changed in changes)
+def saves(folder: Path) -> Iterator[set[str]]:
+    """The names of the files that were saved in the folder, as it happens; and each second, in case nobody tells."""
+    for force in (None, True):  # None: as the system can; True: by looking again and again
+        with contextlib.suppress(OSError, RuntimeError):  # the system has no more watches to give
+            settings = {"recursive": False, "yield_on_timeout": True, "rust_timeout": 1000, "force_polling": force}
+            for changes in watchfiles.watch(folder, **settings):
+                yield {Path(path).name for _, path in changes}
 
 
 def show(console, workbook: Workbook, judged: dict[Lesson, Judged], news: Iterable[int] = (), above: str = "") -> None:

@@ -51,7 +51,9 @@ class Workbook:
 
     def is_outdated(self) -> bool:
         """Whether exercises.py has changed since this copy was made of it."""
-        of = re.match(r"# Your copy of \S+ \((\w{8})\)", self.read())
+        of = re.search(
+            r"^# Your copy of \S+ \((\w{8})\)", self.read(), re.MULTILINE
+        )  # a notebook's header may come first
         return bool(of) and not self.first_line.startswith(of[0])
 
     def missing(self) -> list[int]:

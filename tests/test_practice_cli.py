@@ -1,11 +1,15 @@
 """The command line of the practice: what each command says and returns, and one clear line for what is wrong."""
 
+import fcntl
 import json
 import os
 import random
 import re
+import select
 import subprocess
 import sys
+import termios
+import time
 
 import pytest
 from practice_proofs import LESSONS
@@ -232,6 +236,56 @@ def wrong_code(exercise, chance):
     return f"{source_of(answer)}\n{exercise.name} = {answer.__name__}"
 
 
+# ---- A learner's day, on a terminal ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_learner_saves_and_sees_and_stops_and_goes_on(home_of_eighty_columns):
+    pty = pytest.importorskip("pty")
+    own, its = pty.openpty()
+    environment = os.environ | {"COURSE_HOME": str(home_of_eighty_columns), "NO_COLOR": "1", "LINES": "24"}
+    environment |= {"TERM": "xterm", "PRACTICE_SECONDS": "3"}
+    command = [sys.executable, "-m", "practice", "08"]
+
+    def start():
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stdin=its, stdout=its, stderr=its, preexec_fn=take_terminal
+        )
+
+    def take_terminal():
+        os.setsid()
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)  # Ctrl-C then goes to this process
+
+    def until(text):
+        seen, end = "", time.monotonic() + 120
+        while text not in seen:
+            assert time.monotonic() < end, f"waited for {text!r} and saw {seen}"
+            if select.select([own], [], [], 0.1)[0]:
+                seen += os.read(own, 65536).decode(errors="replace")
+                seen = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen)
+        return " ".join(seen.split())
+
+    program = start()
+    until("is judged each time")
+    answers = {number: exercise.source() for number, exercise in EXERCISES.items()}
+    written({1: answers[1]}, workbook_folder())
+    until("✓ 1.")
+    written({1: answers[1], 2: "while True:\n    pass"}, workbook_folder())
+    assert "still running after 3 s" in until("Does this loop ever end?")
+    (workbook_folder() / NAME).write_bytes("练习".encode("gbk"))
+    until("is not in UTF-8")
+    written({1: answers[1], 2: answers[2]}, workbook_folder())
+    until("✓ 2.")
+    os.write(own, b"\x03")
+    assert f"Stopped at 2 of {TOTAL}" in until("goes on from here") and program.wait(60) == 0
+    program = start()
+    assert f"2 of {TOTAL}" in until("3. "), "it knows what was done"
+    written(answers, workbook_folder())
+    until("Lesson 08 is done" if len(EXERCISES) < TOTAL else "That is the whole course")
+    program.kill()
+    program.wait()
+
+
 # ---- The screen ------------------------------------------------------------------------------------------------------
 
 STRANGE = "\x1b[31mred\x1b[0m [bold]no markup[/bold] \x07 \udcff 练习 " + "long " * 60
@@ -280,4 +334,4 @@ def test_help_fits_a_terminal(capsys):
         main(["--help"])
     out = capsys.readouterr().out
     assert ended.value.code == 0 and all(len(line) <= 80 for line in out.splitlines())
-    assert all(command in out for command in ("list", "check", "hint", "answer", "reset", "report", "--poll", "--json"))
+    assert all(command in out for command in ("list", "check", "hint", "answer", "reset", "report", "--json"))
