@@ -23,7 +23,7 @@ from practice.workbook import Workbook, workbook_folder
 SECONDS = float(os.environ.get("PRACTICE_SECONDS", 10))  # for one cell, and for one trial
 SLACK = 3.0  # more that a process gets to say itself where it is stuck
 START = 120.0  # for the imports, on a machine that is busy with other things
-REMEMBERED = 2000  # judged workbooks
+REMEMBERED = 1000  # judged workbooks
 
 
 @dataclass

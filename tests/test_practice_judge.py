@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from common import UserError
+from practice import check
 from practice import judge as judging
 from practice.child import FirstLines
 from practice.exercise import Exercise, Mistake, first_difference, judge
@@ -165,14 +166,25 @@ def test_right_answers_are_done_whatever_they_print_and_wherever_they_lie(tmp_pa
         f"del print\nimport torch\ntorch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)\n{codes[3]}"
     )
     codes[4] = f"{NOISE}\n{codes[4]}"
-    workbook = written(
-        codes | {"Check": 'from practice import check\nprint(check("Course08-Conv2d", globals()))'}, tmp_path
-    )
+    codes[5] += "\nfrom practice import check\ncheck('Course08-Conv2d', globals())"
+    workbook = written(codes, tmp_path)
     judged = run(workbook, 20.0)
     assert {n: verdict.state for n, verdict in judged.verdicts.items()} == dict.fromkeys(EXERCISES, "done")
     assert judged.is_final and not judged.notes
+    assert judged.verdicts[5].printed == [], "check() does nothing where the workbook is judged anyway"
     printed = judged.verdicts[4].printed
     assert len(printed) == 21 and "more lines" in printed[-1] and all(len(line) <= 200 for line in printed)
+
+
+def test_a_workbook_judges_itself_where_it_is_run(capsys):
+    """In an editor, a notebook or a terminal: the same lines, without a process of its own."""
+    names = {exercise.name: exercise.answer for exercise in EXERCISES.values()} | {"one_number": 3, "shape": ...}
+    check(LESSON.name, names)
+    out = capsys.readouterr().out
+    assert [line[:4] for line in out.splitlines()[:5]] == ["· 1.", "✓ 2.", "✓ 3.", "✓ 4.", "✗ 5."]
+    assert "one_number must be a function, and is 3 (an int)" in out
+    check(LESSON.name, names | {"__name__": "__mp_main__"})
+    assert capsys.readouterr().out == "", "a worker of a DataLoader says nothing"
 
 
 def test_what_a_cell_leaves_switched_changes_no_trial_and_stays_as_it_was():
