@@ -7,7 +7,7 @@ Also: run this file, or its cells in an editor; the last cell judges, too.
 import torch
 from torch import nn
 
-# %% 1. What can training change? (predict, 5 min)
+# %% 1. What can change? (predict, 5 min)
 # How many numbers can training change in Puzzle()? Count them on paper, then write down
 # the number.
 
@@ -25,7 +25,7 @@ class Puzzle(nn.Module):
 
 count = ...
 
-# %% 2. A linear layer of your own (write, 12 min)
+# %% 2. Your own Linear (write, 12 min)
 # Write nn.Linear without nn.Linear. MyLinear(3, 2) takes a batch x of shape (N, 3) and
 # returns (N, 2). As in nn.Linear, its two parameters are called weight, of shape
 # (2, 3), and bias, of shape (2,). The weights begin as random numbers (torch.randn),
@@ -45,7 +45,7 @@ class MyLinear(nn.Module):
         return ...
 
 
-# %% 3. The accuracy of a whole loader (mend, 10 min)
+# %% 3. Accuracy of a loader (mend, 10 min)
 # (Course 05) The share of right answers over all pictures of a loader, as a Python
 # float. The function is almost right, and no error appears. Mend it.
 
@@ -60,7 +60,7 @@ def accuracy(model, loader):
     return sum(shares) / len(shares)
 
 
-# %% 4. Predict and leave no trace (write, 10 min)
+# %% 4. Predict cleanly (write, 10 min)
 # Return the logits of the images: model(images), in evaluation mode, and without
 # recording gradients. Afterwards, all is as it was before: a model that was in training
 # mode is in training mode again, and one that was in evaluation mode stays there.
@@ -71,7 +71,7 @@ def predict(model, images):
     return ...
 
 
-# %% 5. A network from a list of widths (write, 20 min)
+# %% 5. Layers from a list (write, 20 min)
 # Mlp([3072, 64, 32, 10]) flattens pictures to 3,072 numbers and makes 64, then 32, then
 # 10 numbers of them, with a nn.Linear for each step. A ReLU follows each of these
 # layers but the last: logits may be negative. The list has two widths or more. All

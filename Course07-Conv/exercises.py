@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-# %% 1. With pencil and paper (predict, 8 min)
+# %% 1. By hand (predict, 8 min)
 # What does F.conv2d make of this picture with this kernel, with stride=2 and padding=1?
 # Write down the rows of the output, such as [[1, 2], [3, 4]].
 image = [
@@ -24,7 +24,7 @@ kernel = [
 ]
 output = ...
 
-# %% 2. A kernel that moves the picture (write, 10 min)
+# %% 2. Move the picture (write, 10 min)
 # Return a kernel, a tensor of shape (7, 7), that moves a picture `down` pixels down and
 # `right` pixels to the right, if it is used with padding="same". Both are whole numbers
 # from -3 to 3; negative ones move up and to the left. Zeros come in at the border. One
@@ -35,7 +35,7 @@ def moving_kernel(down, right):
     return ...
 
 
-# %% 3. All ways from 224 to 112 (write, 12 min)
+# %% 3. From 224 to 112 (write, 12 min)
 # Return all settings that make a row of `after` pixels from a row of `before` pixels: a
 # list of (kernel_size, stride, padding), in any order. Try kernel sizes from 1 to 7,
 # strides from 1 to 4, and paddings from 0 to 3. The kernel must fit into the padded
@@ -46,7 +46,7 @@ def settings(before, after):
     return ...
 
 
-# %% 4. The edges of a photograph (mend, 10 min)
+# %% 4. Edges of a photograph (mend, 10 min)
 # (Course 03) picture is a NumPy array of bytes, as Pillow and OpenCV make it:
 # (height, width, 3), 0 to 255. The function should make it grey, with numbers from 0 to
 # 1, and return its vertical edges: a float32 tensor of shape (height, width). The shape

@@ -7,7 +7,7 @@ Also: run this file, or its cells in an editor; the last cell judges, too.
 import torch
 from torch import nn
 
-# %% 1. Windows over the edge (predict, 4 min)
+# %% 1. Over the edge (predict, 4 min)
 # What does nn.MaxPool2d(2, ceil_mode=True) make of this picture? Write down the rows of
 # the output, such as [[1, 2], [3, 4]].
 image = [
@@ -17,7 +17,7 @@ image = [
 ]
 pooled = ...
 
-# %% 2. The size, with ceil_mode (write, 10 min)
+# %% 2. Pooled size (write, 10 min)
 # Return the height that nn.MaxPool2d(window, stride, ceil_mode=ceil_mode) makes of a
 # picture of height `size`, without the layer. stride=None means that no stride was
 # given. The window is never larger than the picture. With ceil_mode=True, a window may
@@ -29,7 +29,7 @@ def pooled_size(size, window, stride=None, ceil_mode=False):
     return ...
 
 
-# %% 3. A network for all sizes (mend, 10 min)
+# %% 3. All picture sizes (mend, 10 min)
 # This network takes pictures of 32x32 pixels only. Mend it: pictures of any size from
 # 32x32 up must give ten logits, and each pixel must still count. (Course 06) It was
 # trained already, so its state_dict must still fit, with the same names and shapes. And
@@ -48,7 +48,7 @@ class SmallNet(nn.Module):
         return self.linear(x.flatten(1))
 
 
-# %% 4. How far does a number see? (write, 12 min)
+# %% 4. Receptive field (write, 12 min)
 # layers is a list of pairs (window, stride), from the picture to the output. Each pair
 # is a convolution or a pool, without padding. Return how many pixels in a row of the
 # picture one number of the output sees: 8 for [(3, 1), (2, 2), (3, 1)], as in section

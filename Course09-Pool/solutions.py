@@ -221,7 +221,7 @@ EXERCISES = [
                 changed(changed(SmallNet, "AdaptiveMaxPool2d(16)", "MaxPool2d(2)"), "8 * 16 * 16", "8 * 24 * 24"),
             ),
             Mistake(
-                "The picture is cut: pixels on the right and at the bottom count no longer.",
+                "Some pixels count no longer: the picture is cut, or pixels are left out.",
                 changed(SmallNet, "self.conv(images)", "self.conv(images[:, :, :32, :32])"),
             ),
         ),

@@ -13,7 +13,7 @@ from torch import nn
 # values, then the three slopes, such as (1, 2, 3, 4, 5, 6).
 values_then_slopes = ...
 
-# %% 2. A softmax for large numbers (write, 12 min)
+# %% 2. Stable softmax (write, 12 min)
 # Write softmax along axis `dim`, without PyTorch's own. logits is a float tensor with
 # one axis or more. The formula of section 8 fails for large logits: exp(1000) is
 # infinite, and infinite / infinite is not a number, nan. But only differences count:
@@ -25,7 +25,7 @@ def softmax(logits, dim):
     return ...
 
 
-# %% 3. Two layers in one (write, 12 min)
+# %% 3. Merged layers (write, 12 min)
 # first and second are two nn.Linear, without an activation between them. Return one new
 # nn.Linear that gives the same as second(first(x)) for each x, as in section 5. The two
 # layers stay as they are. Two things help: nn.Linear(3, 2).weight has the shape (2, 3).
@@ -37,7 +37,7 @@ def merge(first, second):
     return ...
 
 
-# %% 4. A network for the rings (mend, 10 min)
+# %% 4. The rings (mend, 10 min)
 # The network should tell the two rings of section 3 apart: (N, 2) goes in, (N, 1) comes
 # out, above zero for class 1 and below zero for class 0. There is an activation in it.
 # But after training, it is wrong for many of the points. Mend it. The judge trains it
@@ -53,7 +53,7 @@ def build():
     )
 
 
-# %% 5. A network through given points (write, 20 min)
+# %% 5. Through given points (write, 20 min)
 # Training is not the only way to find weights. Write them yourself: a network that
 # draws any line of straight pieces. xs and ys are lists of two or more floats, and xs
 # rises. Return
