@@ -64,9 +64,9 @@ def two_speeds(model, lr):
 
 
 # %% 5. Few pictures, a head in a moment (write, 20 min)
-# You are given a trained backbone, (N, 3, H, W) -> (N, F), a few pictures of a new task
-# with their labels, and a new head, nn.Linear(F, number of classes). Train the head,
-# and say what is on new pictures:
+# You are given a trained backbone, (N, 3, H, W) -> (N, F), and a new head,
+# nn.Linear(F, number of classes). You have a few pictures of a new task with their
+# labels. Train the head, and say what is on new pictures:
 #
 # - The backbone keeps every number that it has, its running means included. It may come
 #   in train mode, it has BatchNorm, and nobody has frozen it.

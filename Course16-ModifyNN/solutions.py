@@ -111,7 +111,11 @@ def try_new_head(new_head):
         yield f"{what}: the numbers of all other layers", {name: after[name] for name in rest}, rest
     with torch.device("meta"):
         vgg = vgg16(weights=None)
-    yield "VGG16 for 7 classes: the parameters that learn", count_parameters(new_head(vgg, 7)), 28_679
+    given = {name: p.shape for name, p in vgg.named_parameters()}
+    learning = {name: tuple(p.shape) for name, p in new_head(vgg, 7).named_parameters() if p.requires_grad}
+    right = {"classifier.6.weight": (7, 4096), "classifier.6.bias": (7,)}
+    yield "VGG16 for 7 classes: the parameters that learn", learning, right
+    yield "VGG16 for 7 classes: the names of all", [name for name, _ in vgg.named_parameters()], list(given)
     yield "ResNet-20 for 7 classes", count_parameters(new_head(make_model("resnet20"), 7)), 455
 
 
@@ -122,6 +126,16 @@ def behind_it(model, num_classes):
         model.fc = nn.Sequential(model.fc, nn.Linear(model.fc.out_features, num_classes))
     else:
         model.classifier.append(nn.Linear(model.classifier[-1].out_features, num_classes))
+    return model
+
+
+def whole_classifier(model, num_classes):
+    for p in model.parameters():
+        p.requires_grad_(False)
+    if hasattr(model, "fc"):
+        model.fc = nn.Linear(model.fc.in_features, num_classes)
+    else:
+        model.classifier = nn.Linear(model.classifier[-1].in_features, num_classes)
     return model
 
 
@@ -145,23 +159,23 @@ def train_pass(model, batches, loss_fn, optimizer):
 
 def try_train_pass(train_pass):
     batches = [(torch.randn(size, 2, 3, 4), torch.randint(3, (size,))) for size in (8, 8, 5)]
-    for came in ("train", "eval"):
+    for came, lr, smoothing in [("train", 0.5, 0.0), ("eval", 0.2, 0.3)]:
         model = Parts().train(came == "train")
         backbone = numbers_of(model.backbone)
         learning = copy.deepcopy(model.head)  # the same steps by hand
         learning.train()
-        optimizer = torch.optim.SGD(model.head.parameters(), lr=0.5)
+        loss_fn = nn.CrossEntropyLoss(label_smoothing=smoothing)
         torch.manual_seed(3)  # the dropout masks
         features = [copy.deepcopy(model.backbone).eval()(images) for images, _ in batches]
         for (_, labels), seen in zip(batches, features, strict=True):
-            loss = nn.functional.cross_entropy(learning(seen), labels)
+            loss = loss_fn(learning(seen), labels)
             gradients = torch.autograd.grad(loss, list(learning.parameters()))
             with torch.no_grad():
                 for p, gradient in zip(learning.parameters(), gradients, strict=True):
-                    p -= 0.5 * gradient
+                    p -= lr * gradient
         torch.manual_seed(3)
         model.modes.clear()
-        train_pass(model, batches, nn.CrossEntropyLoss(), optimizer)
+        train_pass(model, batches, loss_fn, torch.optim.SGD(model.head.parameters(), lr=lr))
         what = f"a model that comes in {came} mode"
         yield f"{what}: parameters and buffers of the backbone", numbers_of(model.backbone), backbone, 0
         yield f"{what}: train mode of the head, in each step", model.modes, [True] * 3
@@ -205,9 +219,11 @@ def try_two_speeds(two_speeds):
         name_of = {id(p): name for name, p in model.named_parameters()}
         names = [sorted(name_of.get(id(p), "a stranger") for p in group["params"]) for group in groups]
         head = sorted(name for name in learning if name.split(".")[0] == "fc")
+        still = {name for name, p in model.named_parameters() if p.requires_grad}
         what = f"frozen: {', '.join(frozen) or 'nothing'}, {lr=}"
         yield f"the parameters of each group ({what})", names, [head, sorted(learning.keys() - head)]
         yield f"the learning rates ({what})", [group["lr"] for group in groups], [lr, lr / 100], 1e-6
+        yield f"the parameters that learn afterwards ({what})", sorted(still), sorted(learning)
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         model(torch.rand(4, 2, 3, 4)).square().sum().backward()
         torch.optim.SGD(groups).step()
@@ -215,6 +231,12 @@ def try_two_speeds(two_speeds):
             rate = 0 if name not in learning else lr if name in head else lr / 100
             right = before[name] - rate * (p.grad if p.grad is not None else 0)
             yield f"{name} after a step of SGD ({what})", p.detach(), right, 1e-5
+
+
+def by_letters(model, lr):
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    head, others = [p for name, p in learning if "fc" in name], [p for name, p in learning if "fc" not in name]
+    return [{"params": head, "lr": lr}, {"params": others, "lr": lr / 100}]
 
 
 # ---- 5 ----
@@ -275,6 +297,7 @@ def try_learn_quickly(learn_quickly):
         what = f"{count} pictures, {new_count} new ones, {num_classes} classes"
         yield f"{what}: the shape of what is returned", tuple(guesses.shape), (new_count,)
         yield f"{what}: its dtype", str(guesses.dtype), "torch.int64"
+        yield f"{what}: gradients are computed afterwards", torch.is_grad_enabled(), True
         yield f"{what}: parameters and buffers of the backbone", numbers_of(backbone), before, 0
         yield f"{what}: pictures that went through the backbone", backbone.count, len(pictures)
         yield f"{what}: the weight of the head", head.weight, trained.weight, 1e-3
@@ -340,6 +363,7 @@ EXERCISES = [
             Mistake("Nothing is frozen.", changed(new_head, "p.requires_grad_(False)", "pass")),
             Mistake("The new layer stands behind the old one. Put it in its place.", behind_it, 4),
             Mistake("The last layer is not always number 6.", changed(new_head, "classifier[-1]", "classifier[6]"), 4),
+            Mistake("The last layer is not always number 3.", changed(new_head, "classifier[-1]", "classifier[3]"), 4),
             Mistake(
                 "The whole classifier is gone. Only its last layer is to be replaced.",
                 changed(
@@ -349,6 +373,7 @@ EXERCISES = [
                 ),
                 4,
             ),
+            Mistake("The whole classifier is gone. Only its last layer is to be replaced.", whole_classifier, 4),
             Mistake(
                 "Not every network has 512 features: ask the old layer.",
                 changed(new_head, "model.fc.in_features", "512"),
@@ -402,9 +427,17 @@ EXERCISES = [
                 changed(two_speeds, "if p.requires_grad and not name", "if not name"),
             ),
             Mistake(
+                "Frozen parameters belong to no group.",
+                changed(
+                    changed(two_speeds, "if p.requires_grad and not name", "if not name"), " if p.requires_grad]", "]"
+                ),
+            ),
+            Mistake("The head may have frozen parameters, too.", changed(two_speeds, " if p.requires_grad]", "]")),
+            Mistake(
                 "A part whose name only begins with fc is not the head.",
                 changed(two_speeds, 'startswith("fc.")', 'startswith("fc")'),
             ),
+            Mistake("A part whose name only begins with fc is not the head.", by_letters),
             Mistake("The others learn with a hundredth of the rate.", changed(two_speeds, "lr / 100", "lr / 10")),
             Mistake(
                 "The head comes first, and learns with the larger rate.",
@@ -448,7 +481,7 @@ EXERCISES = [
                 "Course15 9",
             ),
             Mistake(
-                "A graph leads through the backbone, and it is walked again in every step: it is not to learn.",
+                "Each step walks back through the backbone. But the backbone is not to learn, and needs no graph.",
                 changed(learn_quickly, "torch.no_grad()", "torch.enable_grad()"),
             ),
             Mistake("The head has learned nothing.", changed(learn_quickly, "        optimizer.step()\n", "")),
