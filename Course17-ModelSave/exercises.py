@@ -53,6 +53,8 @@ def without_prefix(state_dict):
 #
 # - the entries of weights that were not loaded,
 # - the entries of model's state_dict that did not come from weights.
+#
+# Their order does not matter.
 
 
 def load_what_fits(model, weights):
@@ -60,7 +62,7 @@ def load_what_fits(model, weights):
 
 
 # %% 5. Stop and resume (write, 20 min)
-# A training that may be stopped at any time, and loses nothing. You are given
+# A training that is stopped, resumed later, and loses nothing. You are given
 #
 # - new_training(): sets the seed, as in section 8; returns a new model and its
 #   optimizer,
@@ -68,10 +70,10 @@ def load_what_fits(model, weights):
 #
 # Write train_to: if there is no file at `path` (a pathlib.Path), begin; otherwise
 # resume. Train until `steps` steps are done in all, those before the stop included.
-# Then write a checkpoint to `path` and return the model. train_to(8, …) and later, in a
-# new process, train_to(20, …) must give bit for bit the model that train_to(20, …)
-# gives at once. The optimizer has a memory (Course 15). And no code in the file may run
-# (section 6).
+# Then write all that a resumed training needs into one file, at `path`, and return the
+# model. train_to(8, …) and later, in a new process, train_to(20, …) must give bit for
+# bit the model that train_to(20, …) gives at once. The optimizer has a memory (Course
+# 15). And no code in the file may run (section 6).
 
 
 def train_to(steps, path, new_training, train):

@@ -45,11 +45,11 @@ def ready_to_use(make_model, path):
 class MakesFolder:
     """In a file, it asks whoever loads it to make a folder."""
 
-    def __init__(self, folder):
-        self.folder = str(folder)
+    def __init__(self, folder, function=os.mkdir):
+        self.folder, self.function = str(folder), function
 
     def __reduce__(self):
-        return os.mkdir, (self.folder,)
+        return self.function, (self.folder,)
 
 
 def as_from_gpu(source, target):
@@ -71,22 +71,28 @@ def try_ready_to_use(ready_to_use):
     model = small_network()
     model(torch.rand(8, 6))  # moves the running statistics
     with TemporaryDirectory() as folder:
-        weights, gpu, unsafe, different, made = (Path(folder) / name for name in ("w", "gpu", "unsafe", "d", "made"))
+        weights, gpu, different, longer, made = (Path(folder) / name for name in ("w", "gpu", "d", "longer", "made"))
         torch.save(model.state_dict(), weights)
         as_from_gpu(weights, gpu)
-        torch.save(model.state_dict() | {"more": MakesFolder(made)}, unsafe)
         torch.save(nn.Sequential(nn.Linear(6, 5)).state_dict(), different)
+        torch.save(model.state_dict() | {"4.weight": torch.rand(2, 3)}, longer)
 
         loaded = ready_to_use(small_network, weights)
         kind = "nothing" if loaded is None else f"a {type(loaded).__name__}"
         yield "what comes back", "a network" if isinstance(loaded, nn.Module) else kind, "a network"
         yield "the numbers of the network", numbers_of(loaded), numbers_of(model)
         yield "network.training", loaded.training, False
+        inputs = torch.rand(64, 6)
+        yield "the same inputs, the same answers", torch.equal(loaded(inputs), loaded(inputs)), True
         yield "with a file from a GPU, the numbers", numbers_of(ready_to_use(small_network, gpu)), numbers_of(model)
-        with contextlib.suppress(Exception):
-            ready_to_use(small_network, unsafe)
-        yield "code that stands in the file was run", made.exists(), False
+        for function in (os.mkdir, os.makedirs):
+            unsafe = Path(folder) / f"unsafe-{function.__name__}"
+            torch.save(model.state_dict() | {"more": MakesFolder(made, function)}, unsafe)
+            with contextlib.suppress(Exception):
+                ready_to_use(small_network, unsafe)
+            yield "code that stands in the file was run", made.exists(), False
         yield "a file of a different network raises an error", is_refused(ready_to_use, small_network, different), True
+        yield "a file with one layer more raises an error", is_refused(ready_to_use, small_network, longer), True
 
 
 def only_the_file(make_model, path):
@@ -111,15 +117,21 @@ def without_prefix(state_dict):
 
 
 def try_without_prefix(without_prefix):
-    inner = nn.ModuleDict({"submodule": nn.Linear(2, 3), "module": nn.Linear(3, 1), "mole": nn.Linear(2, 2)})
-    for network, prefix in [(nn.Sequential(nn.Linear(4, 2)), "module."), (inner, "module."), (inner["mole"], "")]:
-        right = network.state_dict()
-        given = {prefix + name: value for name, value in right.items()}
-        before = list(given)
-        named = dict(without_prefix(given))
-        yield f"the names, from {before}", sorted(named), sorted(right)
-        yield "the tensors", named, dict(right)
-        yield "the names in the dictionary that was given", list(given), before
+    for right in [
+        {"module.0.weight": "0.weight", "module.0.bias": "0.bias"},
+        {"module.submodule.weight": "submodule.weight", "module.module.weight": "module.weight"},
+        {"module.mole.weight": "mole.weight"},
+        {"weight": "weight", "bias": "bias"},
+        {"submodule.weight": "submodule.weight", "0.module.bias": "0.module.bias"},
+        {"modules.weight": "modules.weight", "module.bias": "bias", "0.module": "0.module"},
+    ]:
+        given = {name: torch.rand(2, 3) for name in right}
+        before = dict(given)
+        named = without_prefix(given)
+        yield f"the names, from {list(right)}", sorted(named), sorted(right.values())
+        yield "the tensors", dict(named), {right[name]: value for name, value in before.items()}
+        yield "it returns the dictionary that was given", named is given, False
+        yield "the names in the dictionary that was given", list(given), list(before)
 
 
 # ---- 4 ----
@@ -157,6 +169,19 @@ def try_load_what_fits(load_what_fits):
         yield f"{what}: the entries of weights that were not loaded", sorted(not_loaded), skipped
         yield f"{what}: those of the model that did not come from weights", sorted(not_from_file), unfilled
         yield f"{what}: the names in weights afterwards", list(weights), given
+
+
+def as_reported(model, weights):
+    own = model.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
+    return sorted(weights.keys() - fitting.keys()), model.load_state_dict(fitting, strict=False).missing_keys
+
+
+def only_parameters(model, weights):
+    own = dict(model.named_parameters())
+    fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
+    model.load_state_dict(fitting, strict=False)
+    return sorted(weights.keys() - fitting.keys()), sorted(own.keys() - fitting.keys())
 
 
 def nothing_said(model, weights):
@@ -208,12 +233,17 @@ def try_train_to(train_to):
     train(straight, optimizer, 10)
     for stops in [(10,), (4, 10), (2, 5, 10)]:
         with TemporaryDirectory() as folder:
-            counts = []
+            counts, path = [], Path(folder) / "0" / "training.pt"
+            path.parent.mkdir()
             for process, steps in enumerate(stops):
                 torch.manual_seed(100 + process)  # a new process begins with numbers of its own
                 trained.clear()
-                model = train_to(steps, Path(folder) / "training.pt", new_training, train)
+                model = train_to(steps, path, new_training, train)
                 counts.append(sum(trained))
+                moved = Path(folder) / f"{process + 1}" / f"moved-{process}.pt"  # nothing else stays
+                moved.parent.mkdir()
+                yield f"train_to({steps}, …) has written a file to path", path.exists(), True
+                path = path.rename(moved)
             way = " and ".join(f"train_to({steps}, …)" for steps in stops)
             yield f"{way}: the numbers of the model", numbers_of(model), numbers_of(straight), 0
             right = [steps - before for steps, before in zip(stops, (0, *stops), strict=False)]
@@ -266,6 +296,7 @@ EXERCISES = [
             Mistake("The last layer has bias=False.", (6, 3, 916)),
             Mistake("Buffers are saved as well: count their bytes, too.", (5, 3, 832)),
             Mistake("That counts numbers. A float32 number has 4 bytes.", (5, 3, 225), 4),
+            Mistake("Some of these eight entries are buffers, and no parameters.", (8, 3, 904)),
         ),
     ),
     Exercise(
@@ -331,6 +362,18 @@ EXERCISES = [
                 changed(without_prefix, 'removeprefix("module.")', 'split(".", 1)[1]'),
             ),
             Mistake(
+                "The first `module.` of a name may stand in its middle: then it is no prefix.",
+                changed(without_prefix, 'removeprefix("module.")', 'replace("module.", "", 1)'),
+            ),
+            Mistake(
+                "This also cuts names that do not begin with the prefix.",
+                changed(without_prefix, 'name.removeprefix("module.")', "name[7:]"),
+            ),
+            Mistake(
+                "A name that does not begin with `module.` stays in the dictionary.",
+                changed(without_prefix, "state_dict.items()", 'state_dict.items() if name.startswith("module.")'),
+            ),
+            Mistake(
                 "The last `module.` of a name is not the prefix.",
                 changed(without_prefix, 'removeprefix("module.")', 'split("module.")[-1]'),
             ),
@@ -372,6 +415,12 @@ EXERCISES = [
                 ),
             ),
             Mistake(
+                "load_state_dict fills in a missing num_batches_tracked by itself, and does not report it. "
+                "Compare the names yourself.",
+                as_reported,
+            ),
+            Mistake("Buffers are entries of a state_dict, too.", only_parameters, 2),
+            Mistake(
                 "Without strict=False, an entry that is missing is an error.",
                 changed(load_what_fits, ", strict=False", ""),
             ),
@@ -408,6 +457,11 @@ EXERCISES = [
             ),
             Mistake(
                 "The checkpoint was made before the training: its step and its numbers differ.", saved_before_training
+            ),
+            Mistake(
+                "With weights_only=False a file may run any code.",
+                changed(train_to, "weights_only=True", "weights_only=False"),
+                6,
             ),
             Mistake(
                 "If there is a checkpoint, resume from it.",
