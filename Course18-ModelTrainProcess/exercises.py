@@ -39,10 +39,10 @@ def evaluate(model, loader, loss_fn):
 # %% 3. Learn for one epoch, from memory (write, 15 min)
 # Close the notes and write the first half of an epoch. The model learns from each batch
 # of loader once. It may come in eval mode, and with gradients of an earlier batch in
-# its parameters. After each step call log(loss) with the loss of its batch, a Python
-# number. Return the mean loss and the accuracy (0…1) over all pictures of the epoch, as
-# the lesson counts them, as two Python numbers. loss_fn is the mean over its batch, and
-# the last batch is smaller.
+# its parameters. For each batch call log(loss) with its loss, a Python number. Return
+# the mean loss and the accuracy (0…1) over all pictures of the epoch, as the lesson
+# counts them, as two Python numbers. loss_fn is the mean over its batch, and the last
+# batch is smaller.
 
 
 def train_epoch(model, loader, loss_fn, optimizer, log):
@@ -77,10 +77,11 @@ cannot = ...
 # - layer.reset_running_stats() forgets the old ones, and
 # - layer.momentum = None makes the new ones a plain mean over all batches.
 #
-# Then each batch of loader (pairs of images and labels) goes through the model once, in
-# the mode in which BatchNorm collects. No weight changes and no graph is kept. In the
-# end, the model is in eval mode, and each layer has the momentum that it had before.
-# (PyTorch has such a function, torch.optim.swa_utils.update_bn. Write your own.)
+# Then each batch of loader (pairs of images and labels) goes through the model once.
+# Meanwhile, the whole model is in the mode in which BatchNorm collects. No weight
+# changes and no graph is kept. In the end, the model is in eval mode, and each layer
+# has the momentum that it had before. The function returns nothing. (PyTorch has such a
+# function, torch.optim.swa_utils.update_bn. Write your own.)
 
 
 def collect_statistics(model, loader):

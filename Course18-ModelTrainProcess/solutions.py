@@ -87,6 +87,7 @@ def try_evaluate(evaluate):
         result = evaluate(model, loader, nn.CrossEntropyLoss(label_smoothing=smoothing))
         yield "train mode while it measures", sorted(set(model.modes)), [False]
         yield "a graph is kept while it measures", sorted(set(model.graphs)), [False]
+        yield "gradients are computed afterwards", torch.is_grad_enabled(), True
         what = f"of 65 pictures in batches of {batch_size}"
         yield f"two numbers, {what}", len(result), 2
         yield f"the loss {what}", result[0], loss
@@ -123,30 +124,34 @@ def train_epoch(model, loader, loss_fn, optimizer, log):
 
 
 def try_train_epoch(train_epoch):
-    for count, batch_size, lr in [(65, 30, 0.5), (20, 8, 0.1)]:
+    for count, batch_size, lr, momentum, smoothing in [(65, 30, 0.5, 0.0, 0.0), (20, 8, 0.1, 0.9, 0.2)]:
         loader, images, labels = loader_of(count, batch_size)
+        loss_fn = nn.CrossEntropyLoss(label_smoothing=smoothing)
         model = watched()
         for p in model.parameters():
             p.grad = torch.ones_like(p)  # left over from before
 
         by_hand = copy.deepcopy(model).train()
         losses, loss_sum, correct = [], 0.0, 0
+        velocities = [torch.zeros_like(p) for p in by_hand.parameters()]
         for batch, answers in zip(images.split(batch_size), labels.split(batch_size), strict=True):
             logits = by_hand(batch)
-            each = -logits.log_softmax(dim=1)[torch.arange(len(batch)), answers]
+            log_shares = logits.log_softmax(dim=1)
+            right_class = log_shares[torch.arange(len(batch)), answers]
+            each = -((1 - smoothing) * right_class + smoothing * log_shares.mean(dim=1))
             parameters = list(by_hand.parameters())
             gradients = torch.autograd.grad(each.mean(), parameters)
             with torch.no_grad():
-                for p, gradient in zip(parameters, gradients, strict=True):
-                    p -= lr * gradient
+                for p, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+                    velocity.mul_(momentum).add_(gradient)
+                    p -= lr * velocity
             losses.append(each.mean().item())
             loss_sum += each.sum().item()
             correct += int((logits.argmax(dim=1) == answers).sum())
 
         logged = []
-        result = train_epoch(
-            model, loader, nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=lr), logged.append
-        )
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+        result = train_epoch(model, loader, loss_fn, optimizer, logged.append)
         what = f"of {count} pictures in batches of {batch_size}"
         yield f"train mode, in each step {what}", model.modes, [True] * len(losses)
         yield f"the parameters after an epoch {what}", parameters_of(model), parameters_of(by_hand)
@@ -234,6 +239,7 @@ def try_collect_statistics(collect_statistics):
         what = f"with batches of {batch_size}"
         yield f"train mode, batch by batch, {what}", model.modes, [True] * len(found)
         yield f"a graph is kept, {what}", sorted(set(model.graphs)), [False]
+        yield "gradients are computed afterwards", torch.is_grad_enabled(), True
         for number, norm in enumerate(norms):
             yield f"the running mean of BatchNorm {number + 1}, {what}", norm.running_mean, right[2 * number]
             yield f"the running variance of BatchNorm {number + 1}, {what}", norm.running_var, right[2 * number + 1]
@@ -260,6 +266,7 @@ EXERCISES = [
             Mistake("That is one epoch. The run has three.", (16, 40, 1, 4.6)),
             Mistake("An epoch begins with a full batch again: 3,000 pictures are not cut in one go.", (47, 40, 4, 4.6)),
             Mistake("What is left of 1,000 after 15 full batches?", (48, 64, 4, 4.6)),
+            Mistake("The loop counts its steps from 1, so step 10 is the first with a point.", (48, 40, 5, 4.6), 5),
             Mistake("That is the loss for ten classes.", (48, 40, 4, 2.3), 4),
             Mistake("That is a logarithm with base 10. The loss has the natural one.", (48, 40, 4, 2.0), 4),
         ),
@@ -277,6 +284,10 @@ EXERCISES = [
         mistakes=(
             Mistake("The model is measured in train mode.", as_given, 10),
             Mistake("A graph is kept for each batch.", changed(evaluate, "torch.no_grad()", "torch.enable_grad()")),
+            Mistake(
+                "set_grad_enabled(False) stays in force after the function: nothing learns any more.",
+                changed(evaluate, "with torch.no_grad():", "for _ in [torch.set_grad_enabled(False)]:"),
+            ),
             Mistake(
                 "The mean of a batch of 1 counts as much as that of a batch of 64.",
                 changed(
@@ -337,8 +348,12 @@ EXERCISES = [
                 changed(train_epoch, "log(loss.item())", "log(loss)"),
             ),
             Mistake(
-                "Is log called after each step?",
+                "Is log called for each batch?",
                 changed(train_epoch, "        log(loss.item())\n", ""),
+            ),
+            Mistake(
+                "The logits are there already: a second forward pass changes BatchNorm's statistics once more.",
+                changed(train_epoch, "(logits.argmax", "(model(images).argmax"),
             ),
             Mistake(
                 "The mean of the batches' means is not the mean over all pictures.",
@@ -370,6 +385,7 @@ EXERCISES = [
             Mistake("A frozen layer passes numbers on. Train it: is the layer above enough?", ["c", "d", "e"]),
             Mistake("Train them and look at the losses: two of these can learn the batch.", ["b", "c", "d", "e"]),
             Mistake("Did you train them? Some of these losses fall almost to 0.", ["b", "e"]),
+            Mistake("Did you train all five? Not all of these losses fall below 0.5.", []),
         ),
     ),
     Exercise(
@@ -383,7 +399,10 @@ EXERCISES = [
             "isinstance(layer, nn.BatchNorm2d) finds the layers. Keep each momentum before you change it.",
         ),
         mistakes=(
-            Mistake("In eval mode, BatchNorm collects nothing.", changed(collect_statistics, "model.train()", "pass")),
+            Mistake(
+                "In which mode does BatchNorm collect? The whole model must be in it.",
+                changed(collect_statistics, "model.train()", "pass"),
+            ),
             Mistake(
                 "A graph is kept for each batch.",
                 changed(collect_statistics, "torch.no_grad()", "torch.enable_grad()"),
@@ -394,7 +413,7 @@ EXERCISES = [
                 changed(collect_statistics, "layer.reset_running_stats()", "pass"),
             ),
             Mistake(
-                "With a momentum of 0.1, the last batches count more, and the start is not forgotten.",
+                "With a number as momentum, the last batches count more, and the start is not forgotten.",
                 changed(collect_statistics, "layer.momentum = None", "pass"),
             ),
             Mistake(
@@ -404,6 +423,10 @@ EXERCISES = [
             Mistake("There are BatchNorm1d layers, too.", changed(collect_statistics, "nn.BatchNorm1d | ", "")),
             Mistake(
                 "The momentum is not what it was.", changed(collect_statistics, "layer.momentum = momentum", "pass")
+            ),
+            Mistake(
+                "Not every layer had a momentum of 0.1.",
+                changed(collect_statistics, "layer.momentum = momentum", "layer.momentum = 0.1"),
             ),
             Mistake(
                 "The model must be in eval mode in the end.", changed(collect_statistics, "model.eval()", "pass"), 10
