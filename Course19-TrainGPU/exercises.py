@@ -17,7 +17,8 @@ from torch import nn
 #     python Course19-TrainGPU/train.py --data drawn --limit 500 --epochs 4
 #
 # and leave all other options as they are: a tenth of the training pictures is held out,
-# and a step has 64 pictures. Write four numbers, such as (1, 2, 3, 4):
+# and a step has 64 pictures. (With --help instead, train.py says which pictures --limit
+# is about.) Write four numbers, such as (1, 2, 3, 4):
 #
 # - the pictures that the network learns from,
 # - the validation pictures,
@@ -32,7 +33,8 @@ numbers = ...
 # time. Mend it, such that
 #
 # - the order depends on the seed and on the number of the epoch alone; every pair of
-#   them has an order of its own (seed 1, epoch 2 and seed 2, epoch 1 differ, too),
+#   them has an order of its own (seed 1, epoch 2 and seed 2, epoch 1 differ, too), also
+#   where a run has a thousand epochs,
 # - nobody else's random numbers change when an order is made,
 # - after set_epoch(7, first=128), the first 128 numbers of epoch 7 are left out, and
 #   len() says how many are left.
@@ -98,7 +100,8 @@ class TinyNet(nn.Module):
 # %% 5. The range test (write, 20 min)
 # Which learning rate? A range test tries many of them in one short run: one step with
 # each rate, from the smallest to the largest. The loss falls as long as the rate is
-# good, and explodes when it is too large. A good rate is some times smaller than that.
+# good, and explodes when it is too large. A good rate is several times smaller than
+# that.
 #
 # For each rate of `rates`, take the next batch of `batches`, a list of pairs (images,
 # labels); after the last one begin again with the first. Note its loss as a Python

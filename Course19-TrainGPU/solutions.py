@@ -5,6 +5,7 @@ import itertools
 import math
 import random
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -64,10 +65,18 @@ def try_epoch_sampler(make_sampler):
     def order_of(sampler):
         return [int(i) for i in sampler]
 
-    def order(seed, epoch):
-        sampler = make_sampler(50, seed)
-        sampler.set_epoch(epoch)
+    def order(seed, epoch, count=50, first=0):
+        sampler = make_sampler(count, seed)
+        sampler.set_epoch(epoch, first=first)
         return order_of(sampler)
+
+    def next_numbers():
+        return torch.rand(3).tolist(), [random.random() for _ in range(3)], np.random.rand(3).tolist()
+
+    def seed_all():
+        torch.manual_seed(77)
+        random.seed(77)
+        np.random.seed(77)
 
     sampler = make_sampler(50, 3)
     zero = order_of(sampler)
@@ -77,21 +86,25 @@ def try_epoch_sampler(make_sampler):
     stayed = sum(abs(b - a) == 1 for a, b in itertools.pairwise(two))  # of 49; about 2 after a shuffle
     yield f"the order is shuffled (neighbours that stayed neighbours: {stayed})", stayed < 15, True
     yield "epoch 2 a second time", order_of(sampler), two
-    torch.manual_seed(77)
-    random.seed(77)
-    expected = torch.rand(3), [random.random() for _ in range(3)]
-    torch.manual_seed(77)
-    random.seed(77)
-    again = order(3, 2)
-    yield "epoch 2 after other random numbers were drawn", again, two
-    yield "the random numbers that come after an order was made", torch.rand(3), expected[0]
-    yield "random.random() after an order was made", [random.random() for _ in range(3)], expected[1]
+    yield "epoch 2 after other random numbers were drawn", order(3, 2), two
+    seed_all()
+    expected = next_numbers()
+    seed_all()
+    order(3, 5)  # one that was not made before
+    for whose, got, right in zip(("torch", "random", "numpy"), next_numbers(), expected, strict=True):
+        yield f"the next numbers of {whose} are the same, whether an order is made or not", got == right, True
     yield "the order before set_epoch() is that of epoch 0", zero, order(3, 0)
     several = {(seed, epoch): tuple(order(seed, epoch)) for seed in range(3) for epoch in range(4)}
     yield "different orders, of 3 seeds with 4 epochs each", len(set(several.values())), 12
+    several = {tuple(order(seed, epoch)) for seed in range(3) for epoch in (0, 1, 10, 100, 1000)}
+    yield "different orders, of 3 seeds with the epochs 0, 1, 10, 100 and 1000", len(several), 15
+    yield "the numbers of an epoch of 7, in order of size", sorted(order(1, 4, count=7)), list(range(7))
 
     sampler.set_epoch(2, first=20)
-    yield "epoch 2 from its 21st number on", order_of(sampler), two[20:]
+    left = order_of(sampler)
+    yield "how many numbers come from epoch 2, after the first 20 of 50", len(left), 30
+    yield "they are the same as in the whole epoch", left == two[20:], True
+    yield "the last two of 7 are the same as in the whole epoch", order(1, 4, 7, first=5) == order(1, 4, 7)[5:], True
     yield "len() of it", len(sampler), 30
     batches = [batch.tolist() for batch in DataLoader(torch.arange(50), batch_size=16, sampler=sampler)]
     yield "the batches of a DataLoader", batches, [two[20:36], two[36:]]
@@ -119,7 +132,8 @@ class EarlyStopping:
 
 
 def try_early_stopping(make_stopping):
-    model = nn.Linear(2, 3)
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    weight, mean = model[0].weight.data, model[1].running_mean
     yield "step(0.5, model) in the first epoch", make_stopping(2).step(0.5, model), False
     yield "best_weights before the first epoch", make_stopping(2).best_weights, None
     for patience, accuracies in [
@@ -129,22 +143,24 @@ def try_early_stopping(make_stopping):
         (3, [0.5, 0.4, 0.6, 0.5, 0.5, 0.7, 0.6, 0.7, 0.65, 0.9]),
         (2, [0.0, 0.0, 0.0]),
         (5, [0.2, 0.1, 0.3]),
+        (1, [0.5, 0.4, 0.3, 0.6, 0.2]),
     ]:
         stopping, told, right = make_stopping(patience), [], []
         for epoch in range(len(accuracies)):
-            model.weight.data.fill_(epoch)
+            weight.fill_(epoch)
+            mean.fill_(epoch)
             so_far = accuracies[: epoch + 1]
             best = so_far.index(max(so_far))
             right.append(epoch - best >= patience)
             told.append(stopping.step(accuracies[epoch], model))
             what = f"patience {patience}, after the accuracies {so_far}"
             yield f"{what}: step() each time", told, right
-            model.weight.data.fill_(-1)  # the next epoch has begun
+            weight.fill_(-1)  # the next epoch has begun
+            mean.fill_(-1)
             weights = stopping.best_weights
-            yield f"{what}: in best_weights, all of weight", weights["weight"], torch.full((3, 2), float(best))
-            if right[-1]:
-                break
-        yield f"patience {patience}: the names in best_weights", list(stopping.best_weights), ["weight", "bias"]
+            yield "the names in best_weights", list(weights or []), list(model.state_dict())
+            yield f"{what}: in best_weights, all of 0.weight", weights["0.weight"], torch.full((3, 2), float(best))
+            yield f"{what}: in best_weights, 1.running_mean", weights["1.running_mean"], torch.full((3,), float(best))
 
 
 class CountsAll(EarlyStopping):
@@ -204,8 +220,7 @@ def try_model(make):
         logits = model(images)
         what = f"what make_model('tiny', {num_classes}) gives for 5 pictures"
         yield what, tuple(logits.shape) if isinstance(logits, Tensor) else logits, (5, num_classes)
-    shares = bool((logits.sum(dim=1) - 1).abs().max() < 1e-3 and (logits >= 0).all())
-    yield "the answers are probabilities", shares, False
+    yield "all answers lie between 0 and 1, as probabilities do", bool(((logits >= 0) & (logits <= 1)).all()), False
     count = count_parameters(model)
     yield f"at most 20,000 parameters (it has {count:,})", count <= 20_000, True
     nn.functional.cross_entropy(logits, torch.arange(5)).backward()
@@ -237,6 +252,12 @@ class TooLarge(TinyNet):
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 64), nn.ReLU(), nn.Linear(64, num_classes))
 
 
+class OneLayer(TinyNet):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, num_classes))
+
+
 class Unused(TinyNet):
     def __init__(self, num_classes=10):
         super().__init__(num_classes)
@@ -262,6 +283,10 @@ def range_test(model, batches, loss_fn, rates):
         torch.optim.SGD(model.parameters(), lr=rate).step()
     model.load_state_dict(before)
     return losses
+
+
+def ends_with_the_batches(model, batches, loss_fn, rates):
+    return range_test(model, batches, loss_fn, rates[: len(batches)])
 
 
 def try_range_test(range_test):
@@ -349,11 +374,23 @@ EXERCISES = [
                 changed(EpochSampler, "torch.Generator()", "torch"),
             ),
             Mistake(
-                "With the sum, seed 1 in epoch 2 and seed 2 in epoch 1 have the same order.",
+                "Some pairs share an order, such as seed 1 in epoch 2 and seed 2 in epoch 1.",
                 changed(EpochSampler, "self.seed * 1_000_003 + self.epoch", "self.seed + self.epoch"),
+            ),
+            Mistake(
+                "Seed 1 in epoch 10 and seed 2 in epoch 0 must differ, too: how many epochs may a run have?",
+                changed(EpochSampler, "1_000_003", "10"),
             ),
             Mistake("Every epoch has the same order.", changed(EpochSampler, " + self.epoch)", ")")),
             Mistake("`first` is not used yet.", changed(EpochSampler, "order[self.first :]", "order")),
+            Mistake(
+                "Leave out the first numbers of the whole order. A shuffle of fewer numbers is a different one.",
+                changed(
+                    changed(EpochSampler, "randperm(self.count", "randperm(self.count - self.first"),
+                    "order[self.first :]",
+                    "(order + self.first)",
+                ),
+            ),
             Mistake(
                 "len() is the number of pictures that are left.",
                 changed(EpochSampler, "self.count - self.first", "self.count"),
@@ -379,6 +416,18 @@ EXERCISES = [
             Mistake("An equal accuracy is not better.", changed(EarlyStopping, "accuracy > self", "accuracy >= self")),
             Mistake("After a better epoch the waiting begins anew.", CountsAll),
             Mistake("Compare with the best epoch so far, not with the last one.", ComparesWithLast),
+            Mistake(
+                "It says True once, and then False again, though nothing has improved.",
+                changed(EarlyStopping, "waited >= ", "waited == "),
+            ),
+            Mistake(
+                "A state_dict has buffers, too.",
+                changed(
+                    EarlyStopping,
+                    "copy.deepcopy(model.state_dict())",
+                    "{name: p.detach().clone() for name, p in model.named_parameters()}",
+                ),
+            ),
             Mistake("That waits for one epoch too many.", changed(EarlyStopping, "waited >= ", "waited > ")),
             Mistake(
                 "An accuracy of 0 in the first epoch is the best one so far.",
@@ -400,9 +449,12 @@ EXERCISES = [
         mistakes=(
             Mistake("The number of classes is not always ten.", changed(TinyNet, "8 * 8, num_classes", "8 * 8, 10")),
             Mistake(
-                "CrossEntropyLoss takes logits: a network of this course ends without a softmax.",
+                "CrossEntropyLoss takes logits: no softmax and no activation comes after the last layer.",
                 changed(TinyNet, "8 * 8, num_classes),", "8 * 8, num_classes), nn.Softmax(dim=1),"),
                 "Course18 3",
+            ),
+            Mistake(
+                "A linear layer on all 3,072 numbers of a picture is too large: pool first.", OneLayer, "Course09 2"
             ),
             Mistake(
                 "A linear layer on all 3,072 numbers of a picture is too large: pool first.", TooLarge, "Course09 2"
@@ -440,6 +492,15 @@ EXERCISES = [
                 "The test trains, so the model must be in train mode.",
                 changed(range_test, "model.train()", "model.eval()"),
             ),
+            Mistake("After the last batch comes the first one again.", ends_with_the_batches),
+            Mistake(
+                "Each rate has the next batch, and not always the first one.",
+                changed(range_test, "itertools.cycle(batches)", "itertools.repeat(batches[0])"),
+            ),
+            Mistake(
+                "The list holds Python numbers, and no tensors.",
+                changed(range_test, "losses.append(loss.item())", "losses.append(loss.detach())"),
+            ),
             Mistake(
                 "The test must end when the loss explodes.",
                 changed(range_test, "losses[-1] > 4 * min(losses)", "False"),
@@ -453,7 +514,7 @@ EXERCISES = [
                 changed(range_test, "            break", "            losses.pop()\n            break"),
             ),
             Mistake(
-                "Is a loss that is not a number noticed? Comparisons with it are always false.",
+                "Is a loss that is not a number noticed? It is neither larger nor smaller than anything.",
                 changed(range_test, "not math.isfinite(losses[-1]) or ", ""),
             ),
         ),
