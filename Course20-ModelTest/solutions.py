@@ -52,7 +52,8 @@ def try_class_accuracy(class_accuracy):
             hits = [guess == k for label, guess in zip(labels, guesses, strict=True) if label == k]
             right.append(sum(hits) / len(hits) if hits else float("nan"))
         got = class_accuracy(torch.tensor(labels), torch.tensor(guesses), num_classes)
-        yield f"labels {labels}, guesses {guesses}", torch.as_tensor(got).tolist(), right
+        yield "it returns a tensor", isinstance(got, torch.Tensor), True
+        yield f"labels {labels}, guesses {guesses}", got.tolist(), right
 
 
 def as_given(labels, guesses, num_classes):
@@ -78,7 +79,7 @@ def try_top_k_accuracy(top_k_accuracy):
             for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
                 hits += label in sorted(range(num_classes), key=lambda i, row=row: -row[i])[:k]
             what = f"{count} pictures, {num_classes} classes, {k=}"
-            yield what, float(top_k_accuracy(logits, labels, k)), hits / count
+            yield what, top_k_accuracy(logits, labels, k), hits / count
 
 
 # ---- 4 ----
@@ -109,6 +110,7 @@ def try_predict_twice(predict_twice):
                     right[i] += scores / scores.sum() / 2
         model.train()
         got = predict_twice(model, images)
+        yield "gradients are computed afterwards", torch.is_grad_enabled(), True
         yield f"the means for {count} pictures and {num_classes} classes", got, right
         yield "a graph is kept", got.requires_grad, False
         yield "images afterwards", images, given
@@ -177,10 +179,10 @@ def try_calibration_error(calibration_error):
     two = torch.tensor([[0.72, 0.28], [0.36, 0.64], [0.66, 0.34]])
     what = "confidences 0.72 (right), 0.64 (right), 0.66 (wrong)"
     right = (0.28 + 2 * abs(0.65 - 0.5)) / 3
-    yield what, float(calibration_error(two, torch.tensor([0, 1, 1]))), right
+    yield what, calibration_error(two, torch.tensor([0, 1, 1])), right
     sure = torch.eye(3)[[0, 1, 2, 1]]  # four answers, each with a confidence of exactly 1
-    yield "four answers of confidence 1, all right", float(calibration_error(sure, torch.tensor([0, 1, 2, 1]))), 0.0
-    yield "four answers of confidence 1, one wrong", float(calibration_error(sure, torch.tensor([0, 1, 2, 0]))), 0.25
+    yield "four answers of confidence 1, all right", calibration_error(sure, torch.tensor([0, 1, 2, 1])), 0.0
+    yield "four answers of confidence 1, one wrong", calibration_error(sure, torch.tensor([0, 1, 2, 0])), 0.25
     for count, num_classes, bins in [(40, 4, 10), (31, 3, 5), (60, 10, 20), (25, 2, 1)]:
         probabilities = (3 * torch.randn(count, num_classes)).softmax(dim=1)
         place = probabilities.amax(dim=1) * bins
@@ -194,10 +196,13 @@ def try_calibration_error(calibration_error):
             own[2] += max(row)
         right = sum(abs(hits - confidence) for _, hits, confidence in sums.values()) / len(labels)
         what = f"{len(labels)} answers, {num_classes} classes, {bins=}"
-        yield what, float(calibration_error(probabilities, labels, bins)), right
+        yield what, calibration_error(probabilities, labels, bins), right
     probabilities, labels = (2 * torch.randn(50, 5)).softmax(dim=1), torch.randint(5, (50,))
-    right = float(calibration_error(probabilities, labels, 10))
-    yield "bins by default", float(calibration_error(probabilities, labels)), right
+    yield "bins by default", calibration_error(probabilities, labels), calibration_error(probabilities, labels, 10)
+
+
+def in_a_tensor(probabilities, labels, bins=10):
+    return torch.tensor(calibration_error(probabilities, labels, bins))
 
 
 def all_in_one(probabilities, labels, bins=10):
@@ -288,6 +293,11 @@ EXERCISES = [
                 "All k classes cannot be right: one is enough.", changed(top_k_accuracy, "any(dim=1)", "all(dim=1)")
             ),
             Mistake("That counts the pictures. The share is asked for.", changed(top_k_accuracy, "mean()", "sum()")),
+            Mistake("Return a Python number: take it out of the tensor.", changed(top_k_accuracy, ".item()", "")),
+            Mistake(
+                "No picture is right with k=1: are these the classes with the largest logits?",
+                changed(top_k_accuracy, "logits.shape[1])", "logits.shape[1]), largest=False"),
+            ),
         ),
     ),
     Exercise(
@@ -308,6 +318,8 @@ EXERCISES = [
             ),
             Mistake("That turns the picture upside down.", changed(predict_twice, "flip(3)", "flip(2)")),
             Mistake("That exchanges red and blue.", changed(predict_twice, "flip(3)", "flip(1)")),
+            Mistake("That turns the picture by 180 degrees.", changed(predict_twice, "flip(3)", "flip(2, 3)")),
+            Mistake("A network returns logits, and no probabilities.", changed(predict_twice, ".softmax(dim=1)", "")),
             Mistake("Take the mean of the probabilities, not of the logits.", logits_averaged),
             Mistake("Two probabilities need a division by 2.", changed(predict_twice, " / 2", "")),
             Mistake(
@@ -339,6 +351,8 @@ EXERCISES = [
                 changed(photograph, "(picture - mean) / std", "picture - mean / std"),
             ),
             Mistake("A batch has four axes, even with one picture.", changed(photograph, ".unsqueeze(0)", "")),
+            Mistake("255 is the largest number of a byte: 255 becomes 1.", changed(photograph, "/ 255", "/ 256")),
+            Mistake("std is not used yet.", changed(photograph, " / std", "")),
             Mistake("mean and std are not used yet.", changed(photograph, "(picture - mean) / std", "picture")),
             Mistake(
                 "Image.open shows the photograph as it lies in the file, perhaps on its side.",
@@ -387,6 +401,7 @@ EXERCISES = [
                     "right = (guesses == labels).float()\n    confidence = probabilities[range(len(labels)), labels]",
                 ),
             ),
+            Mistake("Return a Python number: take it out of the tensor.", in_a_tensor),
             Mistake(
                 "An empty interval has no mean: it gives nan.",
                 changed(calibration_error, "inside.any()", "True"),
