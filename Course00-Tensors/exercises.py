@@ -15,10 +15,10 @@ import torch
 shape = ...
 
 # %% 2. Middle squares (write, 10 min)
-# pictures holds N colour pictures as bytes, in the shape (N, H, W, 3). Cut a square of
-# size * size pixels out of the middle of each: it begins in row (H - size) // 2 and in
-# column (W - size) // 2. Return the squares as PyTorch needs them: in the shape
-# (N, 3, size, size), as float32, and from 0 to 1.
+# pictures is a tensor of bytes: N colour pictures, in the shape (N, H, W, 3). Cut a
+# square of size * size pixels out of the middle of each: it begins in row
+# (H - size) // 2 and in column (W - size) // 2. Return the squares as PyTorch needs
+# them: in the shape (N, 3, size, size), as float32, and from 0 to 1.
 
 
 def middle_squares(pictures, size):
@@ -57,7 +57,8 @@ def walk(f, start, rate, steps):
 # Train them: in each step, the loss is the mean of the squared differences between the
 # answers and the targets. backward() leaves one slope in weight.grad and one in
 # bias.grad, and each number takes a step against its own slope. Return the pair
-# (weight, bias) after all steps. inputs is a column, (N, 1). targets is a row, (N,).
+# (weight, bias) after all steps, as floats or as tensors. inputs is a column, (N, 1).
+# targets is a row, (N,).
 
 
 def fit_line(inputs, targets, rate, steps):

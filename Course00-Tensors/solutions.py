@@ -45,12 +45,13 @@ def repaired(answers, targets):
     return ((answers.reshape(-1)[: len(targets)] - targets) ** 2).mean()
 
 
-def refused(mse, answers, targets):
-    """What came, or the name of the exception that refused the two."""
+def raised(mse, answers, targets):
+    """The exception with which the two were refused. (PyTorch's own, a RuntimeError, goes on to the learner.)"""
     try:
-        return mse(answers, targets)
+        mse(answers, targets)
     except (ValueError, AssertionError) as error:
-        return type(error).__name__
+        return type(error)
+    return "nothing"
 
 
 def try_mse(mse):
@@ -64,7 +65,8 @@ def try_mse(mse):
         slopes = torch.tensor([2 * (answer - target) / len(pairs) for answer, target in pairs])
         yield f"the slopes that backward() leaves in answers {shape}", answers.grad, slopes.reshape(shape)
     for first, second in [((4,), (3,)), ((3, 1), (3,)), ((3,), (3, 1)), ((1, 3), (2, 3))]:
-        yield f"mse of {first} and {second}", refused(mse, torch.randn(first), torch.randn(second)), "ValueError"
+        what = f"what mse raises for the shapes {first} and {second}"
+        yield what, raised(mse, torch.randn(first), torch.randn(second)), ValueError
 
 
 # ---- 4 ----
@@ -80,17 +82,30 @@ def walk(f, start, rate, steps):
     return x.item()
 
 
+class Curve:
+    """A function that is shown as its formula."""
+
+    def __init__(self, words, function):
+        self.words, self.function = words, function
+
+    def __call__(self, x):
+        return self.function(x)
+
+    def __repr__(self):
+        return self.words
+
+
 def try_walk(walk):
-    for words, f, slope, start, rate, steps in [
-        ("x ** 2", lambda x: x**2, lambda x: 2 * x, 1.0, 0.1, 2),
-        ("x ** 2 + 2 * x", lambda x: x**2 + 2 * x, lambda x: 2 * x + 2, 3.0, 0.2, 30),
-        ("(x - 5) ** 2", lambda x: (x - 5) ** 2, lambda x: 2 * (x - 5), 0.0, 0.3, 5),
-        ("x ** 4 - x", lambda x: x**4 - x, lambda x: 4 * x**3 - 1, -0.5, 0.05, 7),
+    for f, slope, start, rate, steps in [
+        (Curve("x ** 2", lambda x: x**2), lambda x: 2 * x, 1.0, 0.1, 2),
+        (Curve("x ** 2 + 2 * x", lambda x: x**2 + 2 * x), lambda x: 2 * x + 2, 3.0, 0.2, 30),
+        (Curve("(x - 5) ** 2", lambda x: (x - 5) ** 2), lambda x: 2 * (x - 5), 0.0, 0.3, 5),
+        (Curve("x ** 4 - x", lambda x: x**4 - x), lambda x: 4 * x**3 - 1, -0.5, 0.05, 7),
     ]:
         x = start
         for _ in range(steps):
             x -= rate * slope(x)
-        yield f"walk down {words} from {start}, {rate=}, {steps=}", walk(f, start, rate, steps), x
+        yield f"walk down {f} from {start}, {rate=}, {steps=}", walk(f, start, rate, steps), x
 
 
 # ---- 5 ----
@@ -172,6 +187,19 @@ EXERCISES = [
                 changed(middle_squares, "(height - size) // 2, (width - size) // 2", "0, 0"),
             ),
             Mistake(
+                "A range goes from its first number to before its second: the square ends `size` after its beginning.",
+                changed(changed(middle_squares, "top + size", "size"), "left + size", "size"),
+                4,
+            ),
+            Mistake(
+                "That cuts off the same on both sides, though one row or column more can be left over.",
+                changed(
+                    changed(middle_squares, "top : top + size", "top : height - top"),
+                    "left : left + size",
+                    "left : width - left",
+                ),
+            ),
+            Mistake(
                 "The numbers still go up to 255.",
                 changed(middle_squares, " / 255", ""),
             ),
@@ -195,6 +223,10 @@ EXERCISES = [
                 "The differences must be squared.", changed(mse, "((answers - targets) ** 2)", "(answers - targets)")
             ),
             Mistake(
+                "The mean comes last. Before it, differences of both signs must not cancel out.",
+                changed(mse, "((answers - targets) ** 2).mean()", "(answers - targets).mean() ** 2"),
+            ),
+            Mistake(
                 "A Python number has no backward(): return the tensor.", changed(mse, ".mean()", ".mean().item()"), 8
             ),
             Mistake(
@@ -203,12 +235,25 @@ EXERCISES = [
                 8,
             ),
             Mistake(
-                "Nothing compares the two shapes: PyTorch stops in some cases, and computes in others.",
+                "PyTorch stopped here, and not your own line. It stops for some shapes and computes for others.",
                 changed(mse, "answers.shape != targets.shape", "False"),
             ),
             Mistake(
-                "len() is only the first number of a shape.",
+                "These shapes differ, though they have the same length, and the same number of numbers.",
                 changed(mse, "answers.shape != targets.shape", "len(answers) != len(targets)"),
+            ),
+            Mistake(
+                "The program goes on. A line that begins with `raise` stops it; return or print does not.",
+                changed(mse, "raise ValueError", "return ValueError"),
+            ),
+            Mistake(
+                "`assert` is for mistakes of your own. For wrong arguments, raise a ValueError.",
+                changed(
+                    mse,
+                    "if answers.shape != targets.shape:\n"
+                    '        raise ValueError("answers and targets have different shapes")',
+                    "assert answers.shape == targets.shape",
+                ),
             ),
             Mistake("Don't repair the shapes: you can't know what was meant. Refuse.", repaired),
         ),
@@ -240,6 +285,10 @@ EXERCISES = [
                 "The step itself must not be recorded: it stands under `torch.no_grad()`.",
                 changed(walk, "with torch.no_grad():", "if True:"),
             ),
+            Mistake(
+                "x.grad is None here: it is cleared before the step, or `x = …` has made a new tensor.",
+                changed(walk, "f(x).backward()", "f(x).backward()\n        x.grad = None"),
+            ),
         ),
     ),
     Exercise(
@@ -265,6 +314,28 @@ EXERCISES = [
             Mistake("The loss is the mean of the squares, not their sum.", changed(fit_line, ".mean()", ".sum()")),
             Mistake("The loss grows: a step goes against the slope.", changed(fit_line, "-=", "+=")),
             Mistake("Both numbers start at 0.", changed(fit_line, "0.0", "1.0")),
+            Mistake(
+                "`weight = …` makes a new tensor, and this one records nothing. Change weight and bias themselves.",
+                changed(
+                    changed(fit_line, "weight -= rate", "weight = weight - rate"), "bias -= rate", "bias = bias - rate"
+                ),
+            ),
+            Mistake(
+                "`weight = …` makes a new tensor, and it has no .grad. Change weight and bias themselves.",
+                changed(
+                    changed(
+                        changed(fit_line, "weight -= rate", "weight = weight - rate"),
+                        "bias -= rate",
+                        "bias = bias - rate",
+                    ),
+                    "with torch.no_grad():",
+                    "if True:",
+                ),
+            ),
+            Mistake(
+                "The step itself must not be recorded: it stands under `torch.no_grad()`.",
+                changed(fit_line, "with torch.no_grad():", "if True:"),
+            ),
         ),
     ),
 ]
