@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset, Subset, random_split
@@ -78,12 +79,14 @@ def try_mirrored(Mirrored):
     for n in (4, 1):
         images = [torch.rand(3, 2, 5) for _ in range(n)]
         mirrored = Mirrored(Samples([(image, 10 + i) for i, image in enumerate(images)]))
-        for index, image in enumerate([image.clone() for image in images] * 2):
+        before = [image.clone() for image in images]
+        for index, image in enumerate(before * 2):
             if index >= n:
                 image = torch.stack([image[:, :, 4 - column] for column in range(5)], dim=2)
             got, label = parts(mirrored[index])
             yield f"the image of sample {index} of 2 * {n}", got, image
             yield f"the label of sample {index} of 2 * {n}", label, 10 + index % n
+        yield f"the image of sample 0 of 2 * {n}, once more", parts(mirrored[0])[0], before[0]
         yield f"the length, from {n} samples", Mirrored.__len__(mirrored), 2 * n
         yield f"sample {2 * n} of 2 * {n} raises IndexError", raises_index_error(mirrored, 2 * n), True
         yield "samples in a for loop", len(list(itertools.islice(mirrored, 20))), 2 * n
@@ -140,6 +143,17 @@ def bad_files(folder):
     return bad
 
 
+def jpegs_only(folder):
+    bad = []
+    for path in folder.glob("*.jpg"):
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except OSError:
+            bad.append(path.name)
+    return bad
+
+
 def only_opened(folder):
     bad = []
     for path in folder.iterdir():
@@ -164,7 +178,7 @@ def encoded(kind):
 def try_bad_files(bad_files):
     png, jpeg = encoded("PNG"), encoded("JPEG")
     for files, right in [
-        ({"ant.png": png, "bee.jpg": jpeg, "cat.jpg": b"a text"}, ["cat.jpg"]),
+        ({"ant.png": png, "bee.jpg": jpeg, "cat.jpg": b"a text", "dog.png": b"a text"}, ["cat.jpg", "dog.png"]),
         ({"ant.png": png[: len(png) // 2], "bee.jpg": jpeg}, ["ant.png"]),
         ({"ant.JPG": jpeg, "bee.jpg": jpeg[: len(jpeg) // 2], "cat.jpg": png}, ["bee.jpg"]),
         ({"a.png": jpeg, "b.png": b"", "c.jpg": jpeg[:-400], "d.txt": b"a text"}, ["b.png", "c.jpg", "d.txt"]),
@@ -173,8 +187,8 @@ def try_bad_files(bad_files):
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
-            names = sorted(Path(bad).name for bad in bad_files(Path(folder)))
-            yield f"what is bad among {', '.join(files)}", names, right
+            names = [f"the path of {bad.name}" if isinstance(bad, Path) else bad for bad in bad_files(Path(folder))]
+            yield f"what is bad among {', '.join(files)}", sorted(names), right
 
 
 # ---- 5 ----
@@ -183,7 +197,7 @@ def try_bad_files(bad_files):
 def balanced_split(targets, share, seed):
     generator = torch.Generator().manual_seed(seed)
     train, val = [], []
-    for label in set(targets):
+    for label in sorted(set(targets)):  # a set of texts has a new order in each run of a program
         indices = [index for index, target in enumerate(targets) if target == label]
         order = torch.randperm(len(indices), generator=generator).tolist()
         shuffled = [indices[place] for place in order]
@@ -197,6 +211,19 @@ def split_as_a_whole(targets, share, seed):
     generator = torch.Generator().manual_seed(seed)
     train, val = random_split(targets, [1 - share, share], generator=generator)
     return train.indices, val.indices
+
+
+def randperm_of_the_whole(targets, share, seed):
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(targets), generator=generator).tolist()
+    count = round(share * len(targets))
+    return order[count:], order[:count]
+
+
+def random_states():
+    """Where the random numbers of PyTorch, of Python and of NumPy stand."""
+    _, numbers, place, *_ = np.random.get_state()
+    return torch.get_rng_state().tolist(), random.getstate(), numbers.tolist(), place
 
 
 def try_balanced_split(balanced_split):
@@ -221,9 +248,9 @@ def try_balanced_split(balanced_split):
     )
     several = len({tuple(val_part(seed)) for seed in range(80)}) > 50
     yield "more than 50 different parts val with 80 seeds", several, True
-    before = torch.get_rng_state(), random.getstate()
+    before = random_states()
     val_part(9)
-    untouched = torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
+    untouched = random_states() == before
     yield "the random numbers of the rest of the program stay what they are", untouched, True
 
 
@@ -280,6 +307,14 @@ EXERCISES = [
                 ),
             ),
             Mistake(
+                "The index is one too large for dataset. Which one is the first of the mirrored samples?",
+                changed(Mirrored, "index < len", "index <= len"),
+            ),
+            Mistake(
+                "Sample 0 was right before. Mirroring must not change the image that is in dataset.",
+                changed(Mirrored, "return image.flip(2), label", "return image.copy_(image.flip(2)), label"),
+            ),
+            Mistake(
                 "A sample is a pair: the label is missing.",
                 changed(Mirrored, "return image.flip(2), label", "return image.flip(2)"),
             ),
@@ -310,6 +345,12 @@ EXERCISES = [
                 changed(read_labels, "for name in names", "for name in sorted(labels)"),
             ),
             Mistake("The pairs are in the order of the table.", in_the_tables_order),
+            Mistake(
+                "This is a dictionary. Return a list of pairs.",
+                changed(
+                    read_labels, "[(name, labels[name]) for name in names]", "{name: labels[name] for name in names}"
+                ),
+            ),
         ),
     ),
     Exercise(
@@ -329,6 +370,11 @@ EXERCISES = [
                 changed(bad_files, "image.load()", "image.verify()"),
             ),
             Mistake("A suffix is no proof: read the file.", by_suffix, 5),
+            Mistake("Not all files end in .jpg: look at each file in the folder.", jpegs_only, 5),
+            Mistake(
+                "These are paths. The name of the file alone is path.name.",
+                changed(bad_files, "append(path.name)", "append(path)"),
+            ),
             Mistake(
                 "These are the names of the good files.",
                 changed(
@@ -352,6 +398,8 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake("The share is right for all samples together, and not in each class.", split_as_a_whole),
+            Mistake("The share is right for all samples together, and not in each class.", randperm_of_the_whole),
+            Mistake("int() cuts off what round() rounds up.", changed(balanced_split, "round(", "int(")),
             Mistake(
                 "These are places in the list of one class, not indices of the data set.",
                 changed(balanced_split, "[indices[place] for place in order]", "order"),
