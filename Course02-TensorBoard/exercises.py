@@ -29,7 +29,8 @@ shape = ...
 # %% 2. Pixels below 0 (write, 5 min)
 # picture is a tensor (3, H, W) of floats from -1 to 1: -1 stands for black, 1 for
 # white. Log it under the tag "ants/first" at this step, so that it looks right. run is
-# the folder of the run, a Path. What the function returns does not matter.
+# the folder of the run, a Path: make the writer, and close it at the end. What the
+# function returns does not matter.
 
 
 def log_picture(run, picture, step):
@@ -66,10 +67,11 @@ def ranking(folder, tag):
 # Walk down the curve f (a function, such as that of Course 00, section 10) with each of
 # the rates. Each walk begins at start, a float; steps is the number of its steps. Log x
 # under the tag "walk/x": at step 0 where it starts, and then after each step. All walks
-# must share one chart. So log each into a folder of its own below folder (a Path), with
-# a name such as rate=0.1. If the function is called again with the same folder, only
-# the new walks must be there. What the function returns does not matter. This deletes a
-# folder with all that is in it, and does nothing if there is none:
+# must share one chart. So log each into a folder of its own below folder (a Path). The
+# rate gives it its name: rate=0.1 if the rate is 0.1. Close each writer. If the function
+# is called again with the same folder, only the new walks must be there. What the
+# function returns does not matter. This deletes a folder with all that is in it, and
+# does nothing if there is none:
 #
 #     shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import functools
 import io
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import torch
@@ -33,6 +34,20 @@ def pictures(log, tag):
     return {point.step: pil_to_tensor(Image.open(io.BytesIO(point.encoded_image_string))) for point in logged}
 
 
+def open_writers():
+    """The threads of the writers that are not closed: what they hold back can be lost."""
+    return [thread for thread in threading.enumerate() if "AsyncWriter" in type(thread).__name__]
+
+
+def left_open(before):
+    """How many writers were opened and not closed. Their threads end here, before their folder is gone."""
+    left = [thread for thread in open_writers() if thread not in before]
+    for thread in left:
+        thread.stop()
+        thread.join()
+    return len(left)
+
+
 # ---- 1 ----
 
 
@@ -53,7 +68,9 @@ def try_log_picture(log_picture):
         right = torch.randint(darkest, lightest + 1, (3, height, width), dtype=torch.uint8)
         picture = (right + 0.25) / 127.5 - 1  # a quarter of a byte more: rounded or cut off, the same byte arrives
         with tempfile.TemporaryDirectory() as folder:
+            before = open_writers()
             log_picture(Path(folder), picture, step)
+            yield "writers that are still open afterwards", left_open(before), 0
             arrived = pictures(read(folder), "ants/first")
         yield "the steps of the pictures under ants/first", list(arrived), [step]
         yield f"the bytes that arrive, from a picture {height}x{width}", arrived[step], right
@@ -98,11 +115,11 @@ def ranking(folder, tag):
 
 
 RUNS = {  # from the best to the worst by "loss": the means of the last three are 1, 2, 2.75, 3.5 and 4
-    "rate=0.3": [9.0, 8.0, 1.5, 1.0, 0.5],
+    "rate=0.3": [9.0, 8.0, 2.75, 0.125, 0.125],
     "rate=0.02": [0.25, 9.0, 8.0, 2.5, 2.0, 1.5],
     "adam": [3.5, 2.0],
     "small": [3.75, 3.5, 3.25],
-    "big": [0.125, 8.0, 3.75, 0.25],
+    "big": [0.0625, 8.5, 3.25, 0.25],
 }
 
 
@@ -149,14 +166,29 @@ def log_walks(folder, f, start, rates, steps):
                 writer.add_scalar("walk/x", x.item(), step)
 
 
+class Curve:
+    """A function that is shown as its formula."""
+
+    def __init__(self, words, function):
+        self.words, self.function = words, function
+
+    def __call__(self, x):
+        return self.function(x)
+
+    def __repr__(self):
+        return self.words
+
+
 def try_log_walks(log_walks):
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "logs")
         for f, slope, start, rates, steps in [
-            (lambda x: x**2 + 2 * x, lambda x: 2 * x + 2, 3.0, [0.1, 0.7], 3),
-            (lambda x: (x - 5) ** 2, lambda x: 2 * x - 10, 1.0, [0.7, 0.25], 2),
+            (Curve("x ** 2 + 2 * x", lambda x: x**2 + 2 * x), lambda x: 2 * x + 2, 3.0, [0.1, 0.7], 3),
+            (Curve("(x - 5) ** 2", lambda x: (x - 5) ** 2), lambda x: 2 * x - 10, 1.0, [0.7, 0.25], 2),
         ]:
+            before = open_writers()
             log_walks(folder, f, start, rates, steps)
+            yield "writers that are still open afterwards", left_open(before), 0
             runs = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("*tfevents*")})
             yield f"the runs with {rates=}", runs, sorted(f"rate={rate}" for rate in rates)
             for rate in rates:
@@ -183,6 +215,7 @@ EXERCISES = [
         mistakes=(
             Mistake("The last two pictures have a row of their own.", (3, 49, 135)),
             Mistake("There are lines around the whole, too.", (3, 66, 129)),
+            Mistake("Count the lines once more: there is one at each end.", (3, 69, 132)),
             Mistake("The padding stands between the pictures and around the whole.", (3, 60, 120)),
             Mistake("nrow is the number of pictures in a row, not the number of rows.", (3, 95, 102)),
             Mistake("Height comes before width.", (3, 135, 72), 4),
@@ -201,6 +234,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake("Everything below 0 becomes black.", changed(log_picture, "(picture + 1) / 2", "picture")),
+            Mistake("-1 is 0 now, but 1 has become 2.", changed(log_picture, "(picture + 1) / 2", "picture + 1")),
             Mistake(
                 "-1 must become 0, and not 0.5.",
                 changed(log_picture, "(picture + 1) / 2", "picture / 2 + 1"),
@@ -219,6 +253,11 @@ EXERCISES = [
                 ),
             ),
             Mistake("The step is missing.", changed(log_picture, ", step)\n", ")\n"), 4),
+            Mistake(
+                "The file is not closed at the end, so some of it may never arrive.",
+                changed(log_picture, "with SummaryWriter(run) as writer:", "if writer := SummaryWriter(run):"),
+                2,
+            ),
         ),
     ),
     Exercise(
@@ -245,6 +284,10 @@ EXERCISES = [
                 "The epoch is the step, and stands behind the value.",
                 changed(log_epoch, "loss, epoch", "epoch, loss"),
                 2,
+            ),
+            Mistake(
+                "The curve is right. normalize=True stretches the light: the darkest pixel becomes black.",
+                changed(log_epoch, "images, nrow=4", "images.float(), nrow=4, normalize=True"),
             ),
             Mistake(
                 "That divides the bytes by 256: white becomes a little grey.",
@@ -276,7 +319,15 @@ EXERCISES = [
             ),
             Mistake("The highest comes first.", changed(ranking, "key=ends.get", "key=ends.get, reverse=True")),
             Mistake("The names are sorted by the alphabet.", changed(ranking, ", key=ends.get", "")),
+            Mistake(
+                "That is the highest of the last three, not their mean.",
+                changed(ranking, "sum(values) / len(values)", "max(values)"),
+            ),
             Mistake("A curve with only two values has a mean of two.", changed(ranking, "len(values)", "3")),
+            Mistake(
+                "Some runs have no curve with this tag. Ask before you read its points.",
+                changed(ranking, 'tag in log.Tags()["scalars"]', "True"),
+            ),
         ),
     ),
     Exercise(
@@ -315,6 +366,23 @@ EXERCISES = [
                 changed(log_walks, '            writer.add_scalar("walk/x", x.item(), 0)\n', ""),
             ),
             Mistake(
+                "The steps are numbered from 0, but step 0 is where the walk starts.",
+                changed(
+                    changed(log_walks, '            writer.add_scalar("walk/x", x.item(), 0)\n', ""),
+                    "range(1, steps + 1)",
+                    "range(steps)",
+                ),
+            ),
+            Mistake(
+                "The files are not closed at the end, so some points may never arrive.",
+                changed(
+                    log_walks,
+                    'with SummaryWriter(folder / f"rate={rate}") as writer:',
+                    'if writer := SummaryWriter(folder / f"rate={rate}"):',
+                ),
+                2,
+            ),
+            Mistake(
                 "The gradient of the step before is not cleared.",
                 changed(log_walks, "                x.grad = None\n", ""),
                 "Course00 9",
@@ -328,7 +396,7 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "Two curves share a chart if their tags are the same: the rate belongs into the name of the folder.",
+                "Two curves share a chart if their tags are the same: the rate belongs in the name of the folder.",
                 changed(log_walks, '"walk/x"', 'f"walk/x {rate}"'),
             ),
         ),
