@@ -36,6 +36,13 @@ def unnormalize(images, mean, std):
     return images * std + mean
 
 
+def picture_by_picture(images, mean, std):
+    result = images.clone()
+    for i in range(3):
+        result[i] = result[i] * std[i] + mean[i]
+    return result
+
+
 def try_unnormalize(unnormalize):
     for shape, mean, std in [
         ((2, 3, 4, 5), [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]),
@@ -73,24 +80,32 @@ def try_build_transform(build_transform):
 
     halves = Image.new("RGB", (60, 40))  # black, and white from column 24 on; Resize(20) makes it half as wide
     halves.paste((255, 255, 255), (24, 0, 60, 40))
-    small = transform(halves)
+    small = build_transform(False, [0.5, 0.5, 0.5], [0.25, 0.25, 0.25])(halves)
     yield "the shape of a test picture of 60x40 pixels", tuple(small.shape), (3, 16, 16)
-    yield "its red channel in row 8, columns 3 and 15", small[0, 8, [3, 15]], torch.tensor([-2.5, 2.5])
+    what = "its red channel in row 8, columns 3 and 15, normalised with 0.5 and 0.25"
+    yield what, small[0, 8, [3, 15]], torch.tensor([-2.0, 2.0])
 
     transform = build_transform(True, mean, std)
     places = list(itertools.product((False, True), range(5), range(9)))
     crops = [right[:, top : top + 16, left : left + 16] for _, top, left in places]
     crops = torch.stack([crop.flip(2) if place[0] else crop for crop, place in zip(crops, places, strict=True)])
     seen = []
-    for _ in range(40):
+    for _ in range(400):
         image = transform(picture)
         yield "the shape of a training picture", tuple(image.shape), (3, 16, 16)
         nearest = (crops - image).abs().sum(dim=(1, 2, 3)).argmin().item()
         yield "a training picture, beside the most similar part of 16x16", image, crops[nearest]
         seen.append(places[nearest])
-    yield "more than ten different places in 40 calls", len({place[1:] for place in seen}) > 10, True
+    yield "more than 40 of the 45 possible places in 400 calls", len({place[1:] for place in seen}) > 40, True
     mirrored = sum(place[0] for place in seen)
-    yield "mirrored pictures in 40 calls", "about half" if 8 <= mirrored <= 32 else f"{mirrored}", "about half"
+    yield "mirrored pictures in 400 calls", "about half" if 155 <= mirrored <= 245 else f"{mirrored}", "about half"
+
+    transform = build_transform(True, [0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+    edges = sum(
+        (image.amin() < -1.9 and image.amax() > 1.9).item() for image in (transform(halves) for _ in range(100))
+    )
+    what = "training pictures of 60x40 pixels with a part of both halves, in 100 calls"
+    yield what, "most" if edges > 60 else f"{edges}", "most"  # about 80; without Resize(20) about 33
 
 
 # ---- 4 ----
@@ -137,6 +152,15 @@ def to_square(image, size):
     return v2.Resize((size, size))(padded)
 
 
+def resized_first(image, size):
+    _, height, width = image.shape
+    side = max(height, width)
+    height, width = max(1, round(height * size / side)), max(1, round(width * size / side))
+    left, top = (size - width) // 2, (size - height) // 2
+    small = v2.Resize((height, width))(image)
+    return v2.Pad((left, top, size - width - left, size - height - top))(small)
+
+
 def try_to_square(to_square):
     for height, width in [(4, 9), (8, 3), (6, 6)]:  # size is the longer side: no pixel changes
         image = torch.randint(1, 256, (3, height, width), dtype=torch.uint8)
@@ -160,6 +184,10 @@ def try_to_square(to_square):
         margins = (max(height, width) - height) / 2, (max(height, width) - width) / 2
         right = [(0.4 * height + margins[0]) * scale, (0.6 * width + margins[1]) * scale]
         yield f"{what}: row and column of its centre", centre, right, 0.06
+
+    line = torch.full((3, 2, 60), 255, dtype=torch.uint8)  # two of 60 rows: two thirds of one of 20 rows
+    column = to_square(line, 20).float().sum(dim=1).mean().item()
+    yield "a white line in 2x60, size 20: the sum of the bytes of a column", column, 255 * 2 / 3, 0.1
 
 
 # ---- The exercises ----
@@ -205,6 +233,20 @@ EXERCISES = [
                 "Course00 6",
             ),
             Mistake(
+                "Three numbers of shape (3, 1) meet the rows, not the channels.",
+                changed(unnormalize, ".reshape(3, 1, 1)", ".reshape(3, 1)"),
+                "Course00 6",
+            ),
+            Mistake("Axis 0 holds the pictures, not the channels.", picture_by_picture, "Course00 2"),
+            Mistake(
+                "A list cannot be multiplied with a tensor: make tensors of mean and std.",
+                lambda images, mean, std: images * std + mean,
+            ),
+            Mistake(
+                "All channels get the numbers of the first one.",
+                changed(unnormalize, "images * std + mean", "images * std[0] + mean[0]"),
+            ),
+            Mistake(
                 "images itself has changed: make a new tensor.",
                 changed(unnormalize, "images * std + mean", "images.mul_(std).add_(mean)"),
             ),
@@ -228,6 +270,24 @@ EXERCISES = [
                 3,
             ),
             Mistake(
+                "The order is right. But the floats still go up to 255 when Normalize gets them.",
+                changed(
+                    in_disorder,
+                    "v2.Normalize(mean, std), v2.ToDtype(torch.float32)",
+                    "v2.ToDtype(torch.float32), v2.Normalize(mean, std)",
+                ),
+                3,
+            ),
+            Mistake(
+                "The cut is right. But a test picture is mirrored in some calls.",
+                changed(build_transform, "CenterCrop(16)]", "CenterCrop(16), v2.RandomHorizontalFlip()]"),
+            ),
+            Mistake(
+                "Half of the training pictures must be mirrored, and not all of them.",
+                changed(build_transform, "Flip()", "Flip(1.0)"),
+                8,
+            ),
+            Mistake(
                 "A test picture must be the same in each call.",
                 changed(build_transform, " if train else [v2.CenterCrop(16)]", ""),
             ),
@@ -239,7 +299,7 @@ EXERCISES = [
                 "No training picture is mirrored.", changed(build_transform, ", v2.RandomHorizontalFlip()]", "]"), 8
             ),
             Mistake(
-                "Now no number is in the range that the network gets later: Normalize is missing.",
+                "The numbers still go from 0 to 1: Normalize is missing.",
                 changed(build_transform, ", v2.Normalize(mean, std)", ""),
                 6,
             ),
@@ -277,6 +337,30 @@ EXERCISES = [
                 changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.mean(), pixels.std()"),
             ),
             Mistake("Return the standard deviation, not its square.", changed(measure, "pixels.std(", "pixels.var(")),
+            Mistake(
+                "cat along axis 1 needs the same length on axis 2, but the widths differ.",
+                changed(measure, "image.reshape(3, -1)", "image"),
+            ),
+            Mistake(
+                "stack needs pictures of one size.",
+                changed(
+                    changed(measure, "torch.cat([image.reshape(3, -1) for", "torch.stack([image for"), "], dim=1)", "])"
+                ),
+                5,
+            ),
+            Mistake(
+                "The first three numbers of an image are three pixels of one channel, not three colours of one pixel.",
+                changed(
+                    changed(
+                        measure,
+                        "image.reshape(3, -1) for image, _ in dataset], dim=1",
+                        "image.reshape(-1, 3) for image, _ in dataset], dim=0",
+                    ),
+                    "pixels.mean(dim=1), pixels.std(dim=1)",
+                    "pixels.mean(dim=0), pixels.std(dim=0)",
+                ),
+                "Course00 5",
+            ),
         ),
     ),
     Exercise(
@@ -312,6 +396,23 @@ EXERCISES = [
                 "The two borders have the same width, so the square has a row or column too few.",
                 changed(to_square, "side - width - left, side - height - top", "left, top"),
             ),
+            Mistake(
+                "Pad takes left, top, right, bottom, in this order.",
+                changed(
+                    to_square,
+                    "(left, top, side - width - left, side - height - top)",
+                    "(left, side - width - left, top, side - height - top)",
+                ),
+            ),
+            Mistake(
+                "One row or column is left over, and it is on the wrong side.",
+                changed(
+                    to_square,
+                    "(side - width) // 2, (side - height) // 2",
+                    "(side - width + 1) // 2, (side - height + 1) // 2",
+                ),
+            ),
+            Mistake("The borders come first, and then the size. A thin image shows the difference.", resized_first),
             Mistake(
                 "The side of the square is the longer side of the image, in both cases.",
                 changed(to_square, "max(height, width)", "width"),
