@@ -28,10 +28,10 @@ def where_is(place, height, width):
 
 # %% 3. Twelve files, one list (mend, 10 min)
 # A large data set has the files data_batch_1, data_batch_2 and so on in folder (a
-# Path): here up to 12, elsewhere more or fewer. Each is a pickle of a dictionary with a
-# list of labels. This function should return one list of all labels: first those of
-# file 1, then those of file 2, and so on. Its list has a different form and a different
-# order. Mend it. path.name is the name of a file, such as "data_batch_7".
+# Path): in one data set 12 of them, in others more or fewer. Each is a pickle of a
+# dictionary with a list of labels. This function should return one list of all labels:
+# first those of file 1, then those of file 2, and so on. Its list has a different form
+# and a different order. Mend it. path.name is the name of a file: "data_batch_7".
 
 
 def all_labels(folder):
@@ -57,8 +57,8 @@ def differing(mine, theirs):
 # nothing else. A record is one byte for the label, and then the bytes of the picture in
 # the order of section 5. Write the data set for such a file, for pictures of any size.
 # Sample i is a pair. First comes the picture as a tensor of bytes, (3, height, width),
-# or what transform makes of it if there is one; then the label as an int. If path is a
-# Path, this is a tensor of all bytes of its file:
+# or what transform makes of it if there is one (each time anew, for it can be random);
+# then the label as an int. path is a Path. This is a tensor of all bytes of its file:
 #
 #     torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
 

@@ -56,11 +56,10 @@ def try_all_labels(all_labels):
         right = torch.randint(10, (sum(counts),)).tolist()
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "test_batch").write_bytes(pickle.dumps({"labels": [11]}))
-            start = 0
-            for number, count in enumerate(counts, start=1):
-                batch = {"batch_label": f"batch {number}", "labels": right[start : start + count]}
-                Path(folder, f"data_batch_{number}").write_bytes(pickle.dumps(batch))
-                start += count
+            starts = [0, *itertools.accumulate(counts)]
+            for i in torch.randperm(len(counts)).tolist():  # the oldest file need not be the first
+                batch = {"batch_label": f"batch {i + 1}", "labels": right[starts[i] : starts[i + 1]]}
+                Path(folder, f"data_batch_{i + 1}").write_bytes(pickle.dumps(batch))
             yield f"the labels of {len(counts)} files", all_labels(Path(folder)), right
 
 
@@ -98,15 +97,19 @@ class Pictures(Dataset):
 def try_differing(differing):
     sizes, labels = [(4, 3), (4, 3), (2, 6), (5, 1), (4, 3), (3, 3)], [3, 3, 0, 9, 1, 0]
     mine = Pictures(sizes, labels)
-    yield "two equal data sets", differing(mine, Pictures(sizes, labels)), []
     theirs = Pictures(sizes, [0, 3, 0, 9, 1, 5])
     theirs.data[3][0] ^= 128
     theirs.data[5][8] ^= 1
     yield "a label at 0, a byte at 3, and both at 5 are different", differing(mine, theirs), [0, 3, 5]
+    equal = Pictures(sizes[:4], labels[:4]), Pictures(sizes[:4], labels[:4])
+    yield "two equal data sets with 4 samples", differing(*equal), []
     yield "one label is different", differing(mine, Pictures(sizes, [3, 3, 0, 9, 7, 0])), [4]
     theirs = Pictures(sizes, labels)
     theirs.data[2][-1] ^= 1
     yield "one byte of one picture is different", differing(mine, theirs), [2]
+    theirs = Pictures(sizes, labels)
+    theirs.data[4].reverse()
+    yield "one picture has its bytes in a different order", differing(mine, theirs), [4]
     theirs = Pictures([(4, 3), (3, 4), (2, 6), (5, 1), (4, 3), (3, 3)], labels)
     yield "the same bytes as 4x3 and as 3x4 pixels", differing(mine, theirs), [1]
     yield "all pictures", differing(mine, Pictures(sizes, labels, seed=1)), [0, 1, 2, 3, 4, 5]
@@ -133,9 +136,35 @@ class RecordDataset(Dataset):
         return len(self.targets)
 
 
+class LabelsFirst(RecordDataset):
+    def __init__(self, path, height, width, transform=None):
+        data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+        n = len(data) // (1 + 3 * height * width)
+        self.targets = data[:n].tolist()
+        self.images = data[n:].view(-1, 3, height, width)
+        self.transform = transform
+
+
+class TransformedOnce(RecordDataset):
+    def __init__(self, path, height, width, transform=None):
+        super().__init__(path, height, width)
+        if transform is not None:
+            self.images = [transform(image) for image in self.images]
+
+
 def parts(sample):
     """Picture and label; what is no pair stands in the place of the picture."""
     return sample if isinstance(sample, list | tuple) and len(sample) == 2 else (sample, "no label")
+
+
+class Visits:
+    """A transform that changes nothing, and counts its calls."""
+
+    count = 0
+
+    def __call__(self, image):
+        self.count += 1
+        return image
 
 
 def halved(image):
@@ -162,6 +191,12 @@ def try_record_dataset(RecordDataset):
                 image, label = parts(transformed[index])
                 yield f"with a transform: the picture of {what}", image, pictures[index].permute(2, 0, 1) / 2
                 yield f"with a transform: the label of {what}", label, labels[index]
+            visits = Visits()
+            counted = RecordDataset(path, height, width, visits)
+            visits.count = 0
+            for _ in range(2):
+                parts(counted[0])
+            yield "how often the transform runs while sample 0 is fetched twice", visits.count, 2
             yield f"the length, with {n} records of {height}x{width}", RecordDataset.__len__(plain), n
 
 
@@ -182,6 +217,7 @@ EXERCISES = [
             Mistake("The file does not go pixel by pixel: all reds come first.", (1, 26, 1), 5),
             Mistake("Row and column have changed places: along a row, the column changes.", (2, 4, 14), 5),
             Mistake("Channels, rows and columns are counted from 0.", (3, 15, 5), 5),
+            Mistake("The channel is right. But it has only 32 rows, counted from 0 to 31.", (2, 452, 0)),
             Mistake("That row is counted from the first red number. Take the whole channels away first.", (2, 78, 4)),
         ),
     ),
@@ -198,6 +234,15 @@ EXERCISES = [
         mistakes=(
             Mistake("The result of / has a fraction: use //.", changed(where_is, "place // (", "place / (")),
             Mistake("32 is right for CIFAR-10 only.", changed(where_is, "place // width % height", "place // 32 % 32")),
+            Mistake(
+                "1,024 and 32 are right for CIFAR-10 only.",
+                changed(where_is, "    channel =", "    height = width = 32\n    channel ="),
+            ),
+            Mistake(
+                "The file does not go pixel by pixel: all reds come first.",
+                changed(where_is, "channel, row, place % width", "place % 3, place // 3 // width, place // 3 % width"),
+                5,
+            ),
             Mistake(
                 "A row has as many places as there are columns: its length is the width.",
                 changed(
@@ -237,6 +282,10 @@ EXERCISES = [
                 ),
             ),
             Mistake(
+                "It is one list now. But the last character is only a part of 10, 11 and 12.",
+                changed(all_labels, 'path.name.split("_")[-1]', "path.name[-1]"),
+            ),
+            Mistake(
                 "It is one list now. But names are sorted as text, and there 10 comes before 2.",
                 changed(
                     by_the_alphabet,
@@ -268,6 +317,20 @@ EXERCISES = [
                 changed(differing, "not same_picture or", "not same_picture and"),
             ),
             Mistake(
+                "These are the samples that are equal.",
+                changed(
+                    differing, "not same_picture or my_label != their_label", "same_picture and my_label == their_label"
+                ),
+            ),
+            Mistake(
+                "Two different pictures can have the same mean: compare byte by byte.",
+                changed(
+                    changed(differing, "my_picture.tobytes()", "sum(my_picture.tobytes())"),
+                    "their_picture.tobytes()",
+                    "sum(their_picture.tobytes())",
+                ),
+            ),
+            Mistake(
                 "That ends with the first one: look at all samples.",
                 changed(differing, "indices.append(index)", "return [index]"),
             ),
@@ -297,6 +360,17 @@ EXERCISES = [
                 "A record has one byte more than its picture.",
                 changed(RecordDataset, "1 + 3 * height * width", "3 * height * width"),
                 4,
+            ),
+            Mistake(
+                "Each picture has its label just before it: they are not all at the beginning.",
+                LabelsFirst,
+                4,
+            ),
+            Mistake("3,073 is right for 32x32 pixels only.", changed(RecordDataset, "1 + 3 * height * width", "3073")),
+            Mistake(
+                "The transform runs only once for each picture: a random one must run each time.",
+                TransformedOnce,
+                "Course03 9",
             ),
             Mistake(
                 "The colours are mixed: in the file, all reds come first.",
