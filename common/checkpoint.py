@@ -100,6 +100,7 @@ SCHEMA = {  # key -> (the check of its value, and in words what the value must b
     "mean": (is_list_of(is_share, 3, 3), "a list of three numbers from 0 to 1"),
     "std": (is_list_of(is_number(1e-6, 1), 3, 3), "a list of three numbers above 0 and up to 1"),
     "data": (lambda value: value is None or is_text(value), "what --data takes"),
+    "image_size": (is_number(8, 1024, int), "a whole number of pixels from 8 to 1024"),
     "options": (is_dict_of(lambda value: isinstance(value, str | int | float | None)), "a dictionary of options"),
     "history": (is_history, "a list with a row of numbers for each epoch"),
     "epoch": (is_count, "a whole number"),
@@ -303,6 +304,7 @@ class Trained:
     mean: list[float]  # per channel, of pictures in 0…1
     std: list[float]
     data: str | None  # what it was trained on, as --data would name it; None where the file does not say
+    image_size: int = 32  # height and width of the pictures that it takes
 
 
 def load_trained(path: Path, classes: list[str]) -> Trained:
@@ -318,7 +320,8 @@ def load_trained(path: Path, classes: list[str]) -> Trained:
         check(contents, path)
         name, classes, mean, std = (contents[key] for key in ("model", "classes", "mean", "std"))
         model = _fitted(name, len(classes), contents["state_dict"], path)
-        return Trained(model.eval(), name, classes, mean, std, contents.get("data"))
+        size = contents.get("image_size", 32)  # there is none in checkpoints that are older than --image-size
+        return Trained(model.eval(), name, classes, mean, std, contents.get("data"), size)
 
     for key in ("state_dict", "model_state_dict", "model", "net"):
         if isinstance(contents.get(key), dict):

@@ -31,6 +31,7 @@ DEPENDENCIES = PYPROJECT["project"].get("dependencies", [])
 NINE = {"torch", "torchvision", "tensorboard", "tqdm", "pillow", "matplotlib", "opencv-python", "pytest", "nbval"}
 HELPERS = {  # what else is pinned, and why
     "pytest-xdist": "two tests at a time",
+    "safetensors": "the weights that the course brings along: a format that cannot hold code",
     "jupytext": "cells of scripts, for the notebooks",
     "nbclient": "runs the notebooks when they are woven",
     "filelock": "one process at a time, in a download and in a run's folder",
