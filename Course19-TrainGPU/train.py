@@ -4,6 +4,8 @@ Run   python Course19-TrainGPU/train.py                   ten classes, a minute
       python Course19-TrainGPU/train.py --recipe classic  as in the videos
       python Course19-TrainGPU/train.py --data FOLDER     your own pictures:
                           FOLDER/train/<class>/* and FOLDER/test/<class>/*
+      python Course19-TrainGPU/train.py --data FOLDER --pretrained
+                          … from weights that know photographs already
       python Course19-TrainGPU/train.py --resume          go on after a stop
       torchrun --standalone --nproc-per-node 2 Course19-TrainGPU/train.py
 See   tensorboard --logdir logs
@@ -26,15 +28,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError
-from common.data import in_memory, mean_and_std, open_data, stratified
+from common.checkpoint import Trained
+from common.data import mean_and_std, stratified
 from common.device import cpu_capability, has_fast_bfloat16, pick_device
-from common.models import count_parameters, make_model
+from common.models import make_model
 from common.paths import shown
-from trainer import distributed, runs
+from trainer import distributed, runs, transfer
 from trainer.cli import run_cli
 from trainer.loader import MemoryLoader
 from trainer.options import new_run_options, parse_options, resumed_options
+from trainer.pictures import read_pictures
 from trainer.plots import plot_curves, predictions_page, save_figure
+from trainer.report import describe, describe_model, print_resumed
 from trainer.runs import Run
 from trainer.signals import Stopped, StopSignals
 from trainer.state import EpochMetrics, TrainingState, fingerprint, require_same_pictures
@@ -45,16 +50,13 @@ LESSON = "Course19-TrainGPU"
 # ---- Data, model, optimizer ------------------------------------------------------------------------------------------
 
 
-def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, MemoryLoader], dict]:
-    """Loaders "train", "val" (none with --val-split 0) and "test"; and what a checkpoint must say about the data."""
-    train_set = distributed.local_rank0_first(open_data, options["data"], "train")
-    test_set = distributed.local_rank0_first(open_data, options["data"], "test")
-    classes = train_set.classes
-    if classes != test_set.classes:
-        differ = ", ".join(sorted(set(classes) ^ set(test_set.classes)))
-        raise UserError(f"the training and the test pictures must have the same classes; only one of them has {differ}")
-    images, labels = distributed.broadcast_tensors(in_memory, train_set)  # uint8 (N, 3, 32, 32), int64 (N,)
-    test_images, test_labels = distributed.broadcast_tensors(in_memory, test_set)
+def build_loaders(options: dict, device: torch.device, normalization=None) -> tuple[dict[str, MemoryLoader], dict]:
+    """Loaders "train", "val" (none with --val-split 0) and "test"; and what a checkpoint must say about the data.
+
+    normalization: mean and std of each channel where they are given, by a pretrained network or by a checkpoint.
+    """
+    # images uint8 (N, 3, 32, 32), labels int64 (N,)
+    classes, images, labels, test_images, test_labels = read_pictures(options, device)
 
     # new here: validation pictures, so that the test pictures choose nothing
     used = stratified(labels, options["limit"] or len(labels), options["seed"])  # indices of pictures
@@ -62,14 +64,16 @@ def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, Memory
     val_index = used[stratified(labels[used], val_count, options["seed"])]
     train_index = used[~torch.isin(used, val_index)]
     if len(labels[train_index].unique()) < len(classes):
-        raise UserError(f"{len(train_index)} training pictures are too few for {len(classes)} classes: raise --limit")
+        way_out = "raise --limit" if options["limit"] else "add pictures, or type --val-split 0"
+        raise UserError(f"{len(train_index)} training pictures are too few for {len(classes)} classes: {way_out}")
     smallest_step = (len(train_index) - 1) % options["batch_size"] + 1  # the last one of an epoch
     if smallest_step < distributed.world_size():
         raise UserError(
             f"the last step of an epoch has {smallest_step} pictures, too few to share: change --batch-size"
         )
-    # Only from the training pictures: nothing about the others may leak in.
-    mean, std = mean_and_std(images[train_index]) if options["normalize"] else ([0.0] * 3, [1.0] * 3)
+    if normalization is None:  # only from the training pictures: nothing about the others may leak in
+        normalization = mean_and_std(images[train_index]) if options["normalize"] else ([0.0] * 3, [1.0] * 3)
+    mean, std = normalization
 
     # new here: all pictures lie on the device from the start; a DataLoader would prepare them one by one
     def loader(pictures: Tensor, classes: Tensor, batch_size: int, **kwargs) -> MemoryLoader:
@@ -82,8 +86,8 @@ def build_loaders(options: dict, device: torch.device) -> tuple[dict[str, Memory
         loaders["val"] = loader(images[val_index], labels[val_index], batch_size=250)
     loaders["test"] = loader(test_images, test_labels, batch_size=250)
     pictures = {"training": fingerprint(images, labels), "test": fingerprint(test_images, test_labels)}
-    metadata = {"classes": list(classes), "mean": mean, "std": std, "data": options["data"], "pictures": pictures}
-    return loaders, metadata
+    metadata = {"classes": classes, "mean": mean, "std": std, "data": options["data"], "pictures": pictures}
+    return loaders, metadata | {"image_size": options["image_size"]}
 
 
 def build_model(name: str, num_classes: int, device: torch.device) -> nn.Module:
@@ -93,22 +97,25 @@ def build_model(name: str, num_classes: int, device: torch.device) -> nn.Module:
 
 def build_optimizer(model: nn.Module, options: dict, total_steps: int):
     """The optimizer, and the scheduler that moves its learning rate after each step of the run."""
+    groups, peaks = transfer.parameter_groups(model, options)  # one group of all weights, but for --pretrained
     lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
     if options["optimizer"] == "adamw":
-        optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr, weight_decay=weight_decay)
     else:
-        optimizer = torch.optim.SGD(
-            model.parameters(), lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0
-        )
+        optimizer = torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
     if options["schedule"] == "onecycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps, cycle_momentum=False)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps, cycle_momentum=False)
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)  # stays as it is
 
 
-def build_state(options: dict, metadata: dict, steps_per_epoch: int, device: torch.device) -> TrainingState:
+def build_state(
+    options: dict, metadata: dict, steps_per_epoch: int, device: torch.device, pretrained: Trained | None = None
+) -> TrainingState:
     """new here: all that changes while the network trains, in one place, so that it can be saved and put back."""
     torch.manual_seed(options["seed"])
     model = build_model(options["model"], len(metadata["classes"]), device)
+    if pretrained:
+        transfer.copy_backbone(pretrained, model)
     optimizer, scheduler = build_optimizer(model, options, options["epochs"] * steps_per_epoch)
     return TrainingState(model, optimizer, scheduler, metadata | {"model": options["model"], "options": options})
 
@@ -193,11 +200,13 @@ def train(argv: list[str] | None) -> int:
         device, reason = pick_device(options["device"])
         print(reason)
         amp = choose_amp(options["amp"], device)
-        loaders, metadata = build_loaders(options, device)
+        pretrained = None if resume else transfer.load_pretrained(options["pretrained"])
+        given = (run.saved["mean"], run.saved["std"]) if resume else pretrained and (pretrained.mean, pretrained.std)
+        loaders, metadata = build_loaders(options, device, normalization=given)
         sizes = ", ".join(f"{len(loader.labels):,} {split}" for split, loader in loaders.items())
         print(f"data: {options['data']} ({sizes}; {len(metadata['classes'])} classes)")
-        state = build_state(options, metadata, len(loaders["train"]), device)
-        print(f"model: {options['model']} ({count_parameters(state.model):,} parameters), recipe: {options['recipe']}")
+        state = build_state(options, metadata, len(loaders["train"]), device, pretrained)
+        print(f"model: {describe_model(state.model, options['model'])}, recipe: {options['recipe']}")
         if resume:
             require_same_pictures(run.saved, metadata)
             state.restore(run.saved, run.folder, len(loaders["train"]))
@@ -236,7 +245,11 @@ def check_step(state: TrainingState, loader: MemoryLoader, save_every: int, run:
 
 def fit(state: TrainingState, loaders, loss_fn, options: dict, amp: bool, run: Run, stop: StopSignals) -> None:
     """Train for the epochs that are left, with checkpoints. UserError, and Stopped, between two steps."""
-    model, optimizer, scheduler, train_loader = state.model, state.optimizer, state.scheduler, loaders["train"]
+    model, optimizer, scheduler = state.model, state.optimizer, state.scheduler
+    stop.advice = f"--resume {shown(run.folder)} goes on after the last checkpoint"
+    if options["freeze"]:
+        model, loaders = transfer.head_and_features(model, loaders, amp)
+    train_loader = loaders["train"]
     fast_model = torch.compile(model) if options["compile"] else model  # new here: compiled, with the same weights
 
     def share() -> float:
@@ -248,7 +261,6 @@ def fit(state: TrainingState, loaders, loss_fn, options: dict, amp: bool, run: R
     # No bar where the output is a file (None), nor in the other processes (True).
     bar_options = {"leave": False, "disable": None if run.writer else True}
 
-    stop.advice = f"--resume {shown(run.folder)} goes on after the last checkpoint"
     stop.deferred = True  # a signal now waits for the end of the step
     for epoch in range(len(state.history) + 1, options["epochs"] + 1):
         metrics = state.metrics  # with steps in it, where the epoch was stopped in its middle
@@ -278,25 +290,6 @@ def fit(state: TrainingState, loaders, loss_fn, options: dict, amp: bool, run: R
     signum = distributed.all_reduce_max([stop.received])[0]
     if signum:
         raise Stopped(signum, stop.advice)
-
-
-def print_resumed(run: Run, state: TrainingState, options: dict) -> None:
-    """Where the run goes on."""
-    steps = f" and {state.metrics.steps} steps" if state.metrics.steps else ""
-    print(f"resuming {shown(run.folder)} after epoch {run.saved['epoch']} of {options['epochs']}{steps}")
-    logdir = run.saved["options"].get("logdir")
-    if logdir and not options["logdir"]:
-        print(f"it was logged to {logdir}: to go on there, add --logdir {logdir}")
-
-
-def describe(row: dict, epochs: int, is_best: bool) -> str:
-    """One epoch in one line."""
-    line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}"
-    for split in ("train", "val"):
-        if f"loss/{split}" in row:
-            line += f"  {split} loss {row[f'loss/{split}']:.3f} acc {row[f'accuracy/{split}']:6.2%}"
-    line += f"  {row['seconds']:.1f} s"
-    return line + "  best" if is_best else line
 
 
 def finish(state: TrainingState, loaders: dict[str, MemoryLoader], loss_fn, run: Run) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from common import UserError
-from common.models import MODELS, make_model
+from common.models import IMAGE_SIZES, MODELS, ONLY_32, make_model
 from common.paths import atomic_write
 
 # The files in a run's folder: where the training stands, where it stood before, and the weights of the best epoch.
@@ -116,6 +116,7 @@ SCHEMA = {  # key -> (the check of its value, and in words what the value must b
     "test": (has(epoch=is_count, loss=is_loss, accuracy=is_share), "an epoch, a loss and an accuracy"),
 }
 TRAINED_KEYS = ("model", "state_dict", "classes", "mean", "std")  # what test.py needs
+OPTIONS_AS_BEFORE = {"pretrained": None, "freeze": False, "image_size": 32}  # of runs from before there were these
 RESUME_KEYS = ("optimizer", "scheduler", "options", "history", "epoch", "best", "unfinished", "random")
 
 
@@ -127,10 +128,12 @@ def check(contents: dict, path: Path) -> None:
 
 
 def _as_of_today(contents: dict) -> dict:
-    """A checkpoint whose names are those of the first version of this course, with the names that SCHEMA has."""
+    """A checkpoint of an earlier version of this course, with the names that SCHEMA has and all options of today."""
+    contents = dict(contents)
+    if isinstance(contents.get("options"), dict):
+        contents["options"] = OPTIONS_AS_BEFORE | contents["options"]
     if "schedule" not in contents:
         return contents
-    contents = dict(contents)
     contents["scheduler"] = contents.pop("schedule")
     if isinstance(contents.get("unfinished"), list):
         names = ("steps", "loss", "correct", "count", "seconds")
@@ -321,6 +324,11 @@ def load_trained(path: Path, classes: list[str]) -> Trained:
         name, classes, mean, std = (contents[key] for key in ("model", "classes", "mean", "std"))
         model = _fitted(name, len(classes), contents["state_dict"], path)
         size = contents.get("image_size", 32)  # there is none in checkpoints that are older than --image-size
+        least, _, most = IMAGE_SIZES.get(name, ONLY_32)
+        if not least <= size <= most:
+            raise UserError(
+                f"{path} cannot be used: {name} takes no pictures of {size}x{size}. Take another checkpoint"
+            )
         return Trained(model.eval(), name, classes, mean, std, contents.get("data"), size)
 
     for key in ("state_dict", "model_state_dict", "model", "net"):
@@ -335,7 +343,8 @@ def load_trained(path: Path, classes: list[str]) -> Trained:
     name, model = _find_model(contents, num_classes, path)
     if num_classes != len(classes):
         classes = [f"class {i}" for i in range(num_classes)]
-    return Trained(model.eval(), name, classes, mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], data=None)
+    _, size, _ = IMAGE_SIZES.get(name, ONLY_32)
+    return Trained(model.eval(), name, classes, mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], data=None, image_size=size)
 
 
 def load_state(model: nn.Module, state_dict: dict, path: Path) -> None:

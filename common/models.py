@@ -1,4 +1,4 @@
-"""The networks that several lessons share. All take pictures (N, 3, 32, 32) and give logits (N, num_classes)."""
+"""The networks that several lessons share: pictures (N, 3, 32, 32), or larger ones, to logits (N, num_classes)."""
 
 from torch import Tensor, nn
 from torchvision.models import resnet18
@@ -102,6 +102,11 @@ def cifar_resnet18(num_classes: int = 10) -> nn.Module:
     return model
 
 
+def large_resnet18(num_classes: int = 10) -> nn.Module:
+    """torchvision's ResNet-18 as it is, with random weights: for photographs of about 224x224, as in ImageNet."""
+    return resnet18(weights=None, num_classes=num_classes)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, added to what came in (He et al. 2015, section 3.3).
 
@@ -164,7 +169,13 @@ MODELS = {
     "lenet": LeNet,
     "resnet18": cifar_resnet18,
     "resnet20": ResNet20,
+    "resnet18-224": large_resnet18,
 }
+
+# Height and width of the pictures that a network takes: the least, the usual and the most. BatchNorm needs at least
+# 2x2 numbers of a channel in the last stage, because the last batch of an epoch may be a single picture.
+IMAGE_SIZES = {"resnet18": (16, 32, 1024), "resnet20": (8, 32, 1024), "resnet18-224": (64, 224, 1024)}
+ONLY_32 = (32, 32, 32)  # for the others: their first linear layer counts on it
 
 
 def make_model(name: str, num_classes: int = 10) -> nn.Module:

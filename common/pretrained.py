@@ -56,7 +56,7 @@ def read_course_network(path: Path) -> CourseNetwork:
             state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- the file is no dict
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is no safetensors file: take another one") from error
-    if said.keys() != {*DESCRIPTION, *FACTS}:
+    if not isinstance(said, dict) or said.keys() != {*DESCRIPTION, *FACTS}:
         raise UserError(f"{path} does not say what it is: take the file that tools/export_course_network.py writes")
     checkpoint.check({key: said[key] for key in DESCRIPTION}, path)
     wide = {name: value.float() if value.is_floating_point() else value for name, value in state_dict.items()}

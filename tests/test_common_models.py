@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common import UserError
-from common.models import MODELS, BasicBlock, ClassicCNN, count_parameters, make_model
+from common.models import IMAGE_SIZES, MODELS, BasicBlock, ClassicCNN, count_parameters, make_model
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -32,6 +32,14 @@ def test_resnet20_takes_pictures_of_any_size(size):
     assert make_model("resnet20")(torch.rand(2, 3, size, size)).shape == (2, 10)
 
 
+@pytest.mark.parametrize("name", IMAGE_SIZES)
+def test_a_single_picture_of_the_least_size_can_be_trained_on(name):
+    """BatchNorm refuses a batch that gives it one number for each channel."""
+    least, usual, most = IMAGE_SIZES[name]
+    assert make_model(name).train()(torch.rand(1, 3, least, least)).shape == (1, 10)
+    assert least <= usual <= most
+
+
 def test_a_block_whose_convolutions_give_nothing_is_its_shortcut():
     block = BasicBlock(2, 4, stride=2).eval()
     torch.nn.init.zeros_(block.bn2.weight)
@@ -47,5 +55,5 @@ def test_the_classic_network_has_the_state_dict_names_of_the_videos():
 
 
 def test_an_unknown_model_is_refused_with_the_list_of_known_ones():
-    with pytest.raises(UserError, match="'vgg'.*cnn, cnn-classic, lenet, resnet18, resnet20"):
+    with pytest.raises(UserError, match="'vgg'.*cnn, cnn-classic, lenet, resnet18, resnet20, resnet18-224"):
         make_model("vgg")

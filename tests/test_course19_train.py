@@ -106,6 +106,7 @@ def test_training_switches_back_to_train_mode():
 
 def test_onecycle_ends_with_the_last_step_near_zero():
     options = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "schedule": "onecycle"}
+    options |= {"pretrained": None, "freeze": False}
     optimizer, scheduler = train.build_optimizer(nn.Linear(2, 2), options, total_steps=20)
     rates = []
     for _ in range(20):
@@ -121,7 +122,7 @@ def test_onecycle_ends_with_the_last_step_near_zero():
 
 def options_for(data, **more):
     given = {"data": str(data), "limit": None, "val_split": 0.25, "seed": 0, "normalize": True, "augment": True}
-    return given | {"batch_size": 8} | more
+    return given | {"batch_size": 8, "image_size": 32} | more
 
 
 def test_train_and_validation_share_no_picture_and_keep_the_classes_balanced(pictures):

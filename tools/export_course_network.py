@@ -49,10 +49,11 @@ def export(run: Path, target: Path) -> str:
     if "test" not in last or last["test"]["epoch"] != best["epoch"]:
         raise UserError(f"{run} is not finished: type python Course19-TrainGPU/train.py --resume {run}")
     options, splits = best["options"], best["pictures"]
+    used = options["limit"] or splits["training"]["number"]
     said = {key: best[key] for key in ("model", "classes", "mean", "std")} | {
         "data": "cifar10",
         "accuracy": last["test"]["accuracy"],
-        "pictures": splits["training"]["number"] - round(options["val_split"] * splits["training"]["number"]),
+        "pictures": used - round(options["val_split"] * used),
         "test_pictures": splits["test"]["number"],
         "command": command_of(options),
         "date": datetime.fromtimestamp((run / BEST).stat().st_mtime, UTC).date().isoformat(),

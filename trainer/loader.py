@@ -13,14 +13,13 @@ class MemoryLoader:
     images: uint8 (N, 3, H, W); labels: int64 (N,); both on the device that computes. Yields float32 images
     (B, 3, H, W), normalised, in channels_last memory, and labels (B,). The last batch may be smaller.
 
-    shuffle and augment (random flip, random crop after `PADDING` pixels of padding) draw from the seed and the epoch
-    alone, so that epoch 7 of a resumed run is epoch 7 of the run that was never stopped: call set_epoch() before each.
+    shuffle and augment (random flip, random crop after padding by an eighth of the size) draw from the seed and the
+    epoch alone, so that epoch 7 of a resumed run is epoch 7 of the run that was never stopped: call set_epoch() before
+    each.
 
     Where world_size processes train together, the one of that rank gets its part of every batch. Parts without a
     picture, of a last batch smaller than world_size, are left out.
     """
-
-    PADDING = 4
 
     def __init__(
         self,
@@ -37,6 +36,7 @@ class MemoryLoader:
         world_size: int = 1,
     ):
         self.images = images.permute(0, 2, 3, 1).contiguous()  # (N, 3, H, W) -> (N, H, W, 3)
+        self.padding = images.shape[-1] // 8  # 4 pixels at 32x32, as the papers on CIFAR-10 have it
         self.labels, self.batch_size = labels, batch_size
         self.mean = torch.tensor(mean, device=images.device)
         self.std = torch.tensor(std, device=images.device)
@@ -61,18 +61,22 @@ class MemoryLoader:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         flips = torch.rand(count, generator=generator) < 0.5
-        shifts = torch.randint(0, 2 * self.PADDING + 1, (count, 2), generator=generator)
+        shifts = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
         # All random numbers of the epoch cross to the device at once: no batch has to wait for the CPU.
         batches = zip(*(t.to(device).split(self.batch_size) for t in (order, flips, shifts)), strict=True)
         for batch in itertools.islice(batches, self.first, None):
             index, flip, shift = (t.tensor_split(self.world_size)[self.rank] for t in batch)
             if len(index) == 0:
                 continue
-            images = self.images[index]  # (B, H, W, 3)
-            if self.augment:
-                images = random_crop_and_flip(images, flip, shift, self.PADDING)
-            images = (images / 255 - self.mean) / self.std
-            yield images.permute(0, 3, 1, 2), self.labels[index]  # (B, 3, H, W), still with the channels last
+            yield self.prepare(index, flip, shift), self.labels[index]
+
+    def prepare(self, index: Tensor, flip: Tensor, shift: Tensor) -> Tensor:
+        """The pictures of these numbers (B,), as the network takes them: float32 (B, 3, H, W), channels last."""
+        images = self.images[index]  # (B, H, W, 3)
+        if self.augment:
+            images = random_crop_and_flip(images, flip, shift, self.padding)
+        images = (images / 255 - self.mean) / self.std
+        return images.permute(0, 3, 1, 2)  # (B, 3, H, W), still with the channels last
 
 
 def random_crop_and_flip(images: Tensor, flip: Tensor, shift: Tensor, padding: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The options of train.py: two recipes, the other defaults, and what may be given when a run goes on."""
+"""The options of train.py: two recipes, what trained weights change, and what may be given when a run goes on."""
 
 import argparse
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 from common import UserError
 from common.data import resolve_data
 from common.device import DEVICES
-from common.models import MODELS
+from common.models import IMAGE_SIZES, MODELS, ONLY_32
 from trainer.cli import OneLineParser, number
+from trainer.pictures import check_image_size
 
 # fmt: off
 RECIPES = {  # settings that belong together; each can still be given on its own
@@ -24,10 +25,20 @@ RECIPES = {  # settings that belong together; each can still be given on its own
     "normalize":       (True, False),
     "augment":         (True, False),
 }
+PRETRAINED = {  # settings of the modern recipe that --pretrained changes
+    # option           all weights   --freeze: the head alone
+    "epochs":          (20, 50),
+    "batch_size":      (16, 16),
+    "lr":              (0.02, 0.02),
+    "label_smoothing": (0.0, 0.0),
+    "augment":         (True, True),
+}
 # fmt: on
+PRETRAINED_MODELS = {"course": "resnet20", "imagenet": "resnet18-224"}
 ADAMW_LR = 0.002  # where --optimizer adamw comes without --lr: the recipes' rates are SGD's
 DEFAULTS = {"recipe": "modern", "data": "auto", "val_split": 0.1, "limit": None, "seed": 0, "device": "auto"}
 DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None, "save_every": 1000}
+DEFAULTS |= {"pretrained": None, "freeze": False, "image_size": None}
 PLACES = {"resume": None, "out": None, "logdir": None}  # of one start: a checkpoint never says where to write
 FREE_ON_RESUME = {*PLACES, "device", "amp", "compile", "save_every"}  # may differ from the stopped run's
 TINY, HUGE = 1e-12, 1e30  # for rates: "more than nothing", and what float32 can still multiply
@@ -41,6 +52,17 @@ def make_parser(description: str | None = None) -> OneLineParser:
     add("--data", help="auto: the real CIFAR-10 if it is in data/, else drawn (default) | drawn | cifar10 | FOLDER")
     add("--val-split", type=number(float, 0, 0.9), help="share held out of the training pictures (default: 0.1)")
     add("--limit", metavar="N", type=number(int, 1), help="only N training pictures, classes balanced: a quick try")
+    add(
+        "--pretrained",
+        nargs="?",
+        const="course",
+        choices=list(PRETRAINED_MODELS),
+        help="start from trained weights, with a new head: the course's network (default: course), or ImageNet's "
+        "ResNet-18, downloaded where it is missing",
+    )
+    add("--freeze", action=flag, help="train the head alone, and leave the pretrained rest as it is (default: no)")
+    size = "height and width that all pictures are scaled to (default: 32; for resnet18-224, ImageNet's: 224)"
+    add("--image-size", metavar="N", type=number(int, 8, 1024), help=size)
     add("--seed", type=number(int, 0, 2**31), help="of weights, order, augmentation and split (default: 0)")
     add("--device", choices=DEVICES, help="where to compute (default: auto)")
     add("--amp", action=flag, help="bfloat16 where it is safe (default: on a GPU that is made for it)")
@@ -54,9 +76,12 @@ def make_parser(description: str | None = None) -> OneLineParser:
 
     def add(name: str, meaning: str, **kwargs) -> None:
         modern, classic = RECIPES[name.replace("-", "_")]
-        group.add_argument(f"--{name}", help=f"{meaning} (modern: {modern}, classic: {classic})", **kwargs)
+        defaults = f"modern: {modern}, classic: {classic}"
+        if name.replace("-", "_") in PRETRAINED:
+            defaults += "; with --pretrained: {}, and --freeze: {}".format(*PRETRAINED[name.replace("-", "_")])
+        group.add_argument(f"--{name}", help=f"{meaning} ({defaults})", **kwargs)
 
-    add("model", "the network", choices=list(MODELS))
+    add("model", "the network; --pretrained brings its own", choices=list(MODELS))
     add("epochs", "passes over the training pictures", type=number(int, 1))
     add("batch-size", "pictures a step, of all processes together", type=number(int, 1))
     add("optimizer", "how a gradient becomes a step", choices=["sgd", "adamw"])
@@ -82,10 +107,30 @@ def new_run_options(argv: list[str] | None) -> dict:
     typed = parse_options(argv, defaults={})
     is_classic = typed.get("recipe", DEFAULTS["recipe"]) == "classic"
     defaults = DEFAULTS | {name: classic if is_classic else modern for name, (modern, classic) in RECIPES.items()}
+    if which := typed.get("pretrained"):
+        frozen = typed.get("freeze", False)
+        defaults |= {name: head if frozen else all_weights for name, (all_weights, head) in PRETRAINED.items()}
+        defaults["model"] = PRETRAINED_MODELS[which]
     if typed.get("optimizer") == "adamw":
         defaults["lr"] = ADAMW_LR
     options = parse_options(argv, defaults)
+    if options["image_size"] is None:
+        _, options["image_size"], _ = IMAGE_SIZES.get(options["model"], ONLY_32)
+    check_together(options)
     return options | {"data": resolve_data(options["data"])}
+
+
+def check_together(options: dict) -> None:
+    """UserError for options of which each is right, but not together with the others."""
+    which = options["pretrained"]
+    if which:
+        for name, fits in (("recipe", "modern"), ("model", PRETRAINED_MODELS[which]), ("normalize", True)):
+            if options[name] != fits:
+                typed = f"--{name} {options[name]}" if name != "normalize" else "--no-normalize"
+                raise UserError(f"--pretrained {which} does not go with {typed}: leave one of the two out")
+    elif options["freeze"]:
+        raise UserError("--freeze leaves trained weights as they are, and there are none: add --pretrained")
+    check_image_size(options["image_size"], options["model"])
 
 
 def resumed_options(argv: list[str] | None, checkpoint: dict, folder: Path) -> dict:
@@ -96,6 +141,7 @@ def resumed_options(argv: list[str] | None, checkpoint: dict, folder: Path) -> d
         raise UserError(f"the run in {folder} cannot be used: its options lack {missing[0]!r}. Start a new run")
     optional = {name for name, value in DEFAULTS.items() if value is None}
     make_parser().check(saved, f"the run in {folder}", optional)
+    check_together(saved)
     options = parse_options(argv, saved | PLACES)
     if "data" in typed:
         options["data"] = resolve_data(typed["data"])
