@@ -26,7 +26,7 @@ from common.paths import REPOSITORY, home
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
 BESIDE = {"drawing.py", "workers.py", "exercises.py", "solutions.py"}  # what a lesson may have beside its script
-MEASURING = {"Course19-TrainGPU": {"speed.py", "choose_by_test.py"}}  # programs that measured what the notes quote
+MEASURING = {"Course19-TrainGPU": {"speed.py", "choose_by_test.py", "transfer_table.py"}}  # measure for the notes
 
 
 @dataclass

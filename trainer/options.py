@@ -116,8 +116,9 @@ def new_run_options(argv: list[str] | None) -> dict:
     options = parse_options(argv, defaults)
     if options["image_size"] is None:
         _, options["image_size"], _ = IMAGE_SIZES.get(options["model"], ONLY_32)
+    options["data"] = resolve_data(options["data"])
     check_together(options)
-    return options | {"data": resolve_data(options["data"])}
+    return options
 
 
 def check_together(options: dict) -> None:
@@ -130,7 +131,7 @@ def check_together(options: dict) -> None:
                 raise UserError(f"--pretrained {which} does not go with {typed}: leave one of the two out")
     elif options["freeze"]:
         raise UserError("--freeze leaves trained weights as they are, and there are none: add --pretrained")
-    check_image_size(options["image_size"], options["model"])
+    check_image_size(options["image_size"], options["model"], options["data"])
 
 
 def resumed_options(argv: list[str] | None, checkpoint: dict, folder: Path) -> dict:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision import datasets
 
 from common import UserError
 from common.data import in_memory, open_data
@@ -26,8 +25,6 @@ def read_pictures(options: dict, device: torch.device) -> tuple[list[str], Tenso
         raise UserError(f"the training and the test pictures must have the same classes; only one of them has {differ}")
     size = options["image_size"]
     if size != 32:
-        if isinstance(train_set, datasets.CIFAR10):
-            raise UserError(f"all pictures of {options['data']} are 32x32, not {size}x{size}: name a --data FOLDER")
         distributed.broadcast_from_rank0(announce_memory, len(train_set), len(test_set), size, device)
     images, labels, test_images, test_labels = (
         *distributed.broadcast_tensors(in_memory, train_set, size),
@@ -38,10 +35,12 @@ def read_pictures(options: dict, device: torch.device) -> tuple[list[str], Tenso
     return list(classes), images, labels, test_images, test_labels
 
 
-def check_image_size(size: int, model: str) -> None:
-    """UserError where the network takes no pictures of that size."""
+def check_image_size(size: int, model: str, data: str) -> None:
+    """UserError where the network takes no pictures of that size, or where the data has none. data: not "auto"."""
     least, _, most = IMAGE_SIZES.get(model, ONLY_32)
     if least <= size <= most:
+        if size != 32 and data in ("drawn", "cifar10"):
+            raise UserError(f"all pictures of --data {data} are 32x32, not {size}x{size}: name a FOLDER of larger ones")
         return
     span = f"pictures of {least}x{least} alone" if least == most else f"pictures from {least}x{least} to {most}x{most}"
     raise UserError(f"--model {model} takes {span}: --image-size {size} does not fit it")
