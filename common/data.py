@@ -1,5 +1,7 @@
 """The data sets of the course: the real one where it is in data/, else a drawn stand-in of the same shape."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ from tqdm import tqdm
 from common import UserError
 from common.download import download
 from common.paths import data_dir, shown
-from common.pictures import read_image, to_uint8
+from common.pictures import is_picture, read_image, to_uint8
 from common.standins import DrawnCIFAR10, drawn_ants_bees
 
 
@@ -71,7 +73,7 @@ def ants_bees(split: str, transform: Callable | None = None) -> datasets.ImageFo
         raise UserError(f"ants_bees has the splits 'train' and 'val', not {split!r}")
     real = data_dir() / "hymenoptera_data"
     root = real if real.is_dir() else drawn_ants_bees()
-    dataset = image_folder(root, split, transform)
+    dataset = _image_folder(_split_folder(root, split), transform)  # by torchvision's rules: no GIF
     kind = "real pictures" if root == real else "drawn pictures (the real ones: python -m common.download hymenoptera)"
     print(f"ants_bees {split}: {len(dataset):,} {kind}")
     return dataset
@@ -80,10 +82,42 @@ def ants_bees(split: str, transform: Callable | None = None) -> datasets.ImageFo
 def image_folder(path: Path, split: str, transform: Callable | None = None) -> datasets.ImageFolder:
     """Anybody's pictures: `path/<split>/<class>/*`, as torchvision's ImageFolder; each is read by read_image().
 
-    split is "train", "test" or "val"; where there is no test/, val/ is taken for it. UserError, before anything is
-    decoded, for a missing folder, for no or only one class, and for a class without pictures.
+    split is "train", "test" or "val"; where there is no test/, val/ is taken for it. Prints a line that counts by kind
+    what is left out; hidden files do not count. UserError, before anything is decoded, for a missing folder, for no or
+    only one class, and for a class without pictures.
     """
     path = Path(path).expanduser()
+    root = _split_folder(path, split)
+    if split == "test" and root.name == "val":
+        print(f"{shown(path)} has no test/: its val/ is taken, and called test")
+    if split == "train" and (path / "test").is_dir() and (path / "val").is_dir():
+        print("val/ is left out: validation pictures are taken from train/")
+
+    left_out = Counter()
+
+    def is_read(file: str) -> bool:
+        if _is_hidden(Path(file).relative_to(root)):
+            return False
+        if not is_picture(file):
+            left_out[_kind(file)] += 1
+            return False
+        return True
+
+    try:
+        dataset = _image_folder(root, transform, is_read)
+    except UserError as error:
+        raise UserError(f"{error} (left out: {_counted(left_out)})" if left_out else str(error)) from None
+    outside = [file for file in root.iterdir() if file.is_file() and not _is_hidden(Path(file.name))]
+    outside = sum(map(is_picture, outside))
+    if left_out or outside:
+        parts = [_counted(left_out)] if left_out else []
+        parts += [f"{outside:,} in no class folder"] if outside else []
+        print(f"{root.name}/: left out {', '.join(parts)}")
+    return dataset
+
+
+def _split_folder(path: Path, split: str) -> Path:
+    """The folder with the class folders of a split. UserError where there is none, or not two classes in it."""
     layout = "expected train/<class>/* and test/<class>/* in it"
     if not path.is_dir():
         raise UserError(f"there is no data folder {path}: {layout}")
@@ -95,11 +129,35 @@ def image_folder(path: Path, split: str, transform: Callable | None = None) -> d
     classes = [entry for entry in root.iterdir() if entry.is_dir()]
     if len(classes) < 2:
         raise UserError(f"{root} holds {len(classes)} class folders, and at least 2 are needed: {layout}")
+    return root
+
+
+def _image_folder(root: Path, transform: Callable | None, is_read: Callable | None = None) -> datasets.ImageFolder:
+    """An ImageFolder of the files for which is_read(path) is true. UserError for a class without any."""
     try:
-        return datasets.ImageFolder(root, transform, loader=read_image)
+        return datasets.ImageFolder(root, transform, loader=read_image, is_valid_file=is_read)
     except FileNotFoundError as error:
         problem = str(error).splitlines()[0].rstrip(". ")
         raise UserError(f"{root}: {problem}. Add pictures or remove the folder") from None
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether systems and editors keep such files for themselves: .DS_Store, ._1.jpg, .ipynb_checkpoints/1.jpg …"""
+    return path.name in ("Thumbs.db", "desktop.ini") or any(part.startswith(".") for part in path.parts)
+
+
+def _kind(file: str) -> str:
+    """What a file that is left out is counted as: ".heic", "without extension", …"""
+    extension = Path(file).suffix.lower()
+    return extension if re.fullmatch(r"\.\w{1,9}", extension) else "other" if extension else "without extension"
+
+
+def _counted(kinds: Counter) -> str:
+    """ "4 .heic, 1 .txt": the most frequent kinds first, and the fifth to the last together."""
+    in_order = sorted(kinds.items(), key=lambda item: (-item[1], item[0][0] != ".", item[0]))
+    parts = [f"{count:,} {kind}" for kind, count in in_order[:4]]
+    others = sum(count for _, count in in_order[4:])
+    return ", ".join(parts + [f"{others:,} of other kinds"] if others else parts)
 
 
 def in_memory(dataset: datasets.CIFAR10 | datasets.ImageFolder, size: int = 32) -> tuple[Tensor, Tensor]:

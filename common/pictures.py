@@ -1,17 +1,55 @@
 """Decoding pictures: any file from the world, as a person sees it, and then as the networks of the course take it."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from common import UserError
 
-# Formats that Pillow decodes by itself: EPS and its like start other programs.
-PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+# The formats that are read, and how files in them are usually called. Pillow decodes these by itself: EPS and its like
+# start other programs.
+PICTURE_FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "GIF": (".gif",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+}
+if "avif" in features.modules and features.check("avif"):  # Pillow reads it since 11.3, where it was built so
+    PICTURE_FORMATS["AVIF"] = (".avif", ".avifs")
+PICTURE_EXTENSIONS = {extension for extensions in PICTURE_FORMATS.values() for extension in extensions}
+
+# What Pillow raises for bytes that are no picture, or a damaged one.
+UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+
+
+def is_picture(path: str | Path) -> bool:
+    """Whether read_image() is to read this file: its name says so, or else, whatever it is called, its first bytes."""
+    if Path(path).suffix.lower() in PICTURE_EXTENSIONS:
+        return True  # where it is none after all, read_image() says what is wrong with it
+    try:
+        with _opened(path):
+            return True
+    except UNREADABLE:
+        return False
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The picture in a file of one of PICTURE_FORMATS, not decoded yet. Raises one of UNREADABLE for other files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of what Pillow refuses
+        warnings.simplefilter("ignore", UserWarning)  # of damaged notes of a camera, in a picture that is whole
+        with Image.open(path, formats=tuple(PICTURE_FORMATS)) as image:
+            yield image
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -26,18 +64,16 @@ def read_image(path: str | Path) -> Image.Image:
     if not path.exists():
         raise UserError(f"there is no picture {path}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of what Pillow refuses
-            with Image.open(path, formats=PICTURE_FORMATS) as image:
-                ImageOps.exif_transpose(image, in_place=True)
-                if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip at 255
-                    image = Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
-                if image.has_transparency_data:
-                    image = image.convert("RGBA")
-                    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-                image.load()
-                return image if image.mode == "RGB" else image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with _opened(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip at 255
+                image = Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")
+    except UNREADABLE as error:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty, not a picture") from None
         if isinstance(error, Image.UnidentifiedImageError):
