@@ -16,7 +16,6 @@ import math
 import sys
 import warnings
 from functools import partial
-from pathlib import Path
 
 from trainer import startup
 
@@ -240,13 +239,13 @@ def check_step(state: TrainingState, loader: MemoryLoader, save_every: int, run:
         metrics.read_clock()
         run.save_last(state)
     if signum:
-        raise Stopped(signum, f"all is saved; --resume {shown(run.folder)} goes on with the next step")
+        raise Stopped(signum, f"all is saved; go on with the next step: {run.resume_command}")
 
 
 def fit(state: TrainingState, loaders, loss_fn, options: dict, amp: bool, run: Run, stop: StopSignals) -> None:
     """Train for the epochs that are left, with checkpoints. UserError, and Stopped, between two steps."""
     model, optimizer, scheduler = state.model, state.optimizer, state.scheduler
-    stop.advice = f"--resume {shown(run.folder)} goes on after the last checkpoint"
+    stop.advice = f"go on after the last checkpoint: {run.resume_command}"
     if options["freeze"]:
         model, loaders = transfer.head_and_features(model, loaders, amp)
     train_loader = loaders["train"]
@@ -308,14 +307,13 @@ def finish(state: TrainingState, loaders: dict[str, MemoryLoader], loss_fn, run:
     run.save_test(test)
 
     count = len(loaders["test"].labels)
-    test_py = shown(Path(__file__).parents[1] / "Course20-ModelTest" / "test.py")
     print(f"\nbest epoch    {test['epoch']}")
     print(f"test accuracy {accuracy:.2%} of {count:,} pictures, measured once, with that epoch's weights")
     print(f"checkpoint    {shown(run.best)}")
     print(f"curves        {shown(run.folder / 'curves.png')}")
     print(f"predictions   {shown(run.folder / 'predictions.png')}")
-    print(f"TensorBoard   tensorboard --logdir {shown(run.log_folder.parent)}")
-    print(f"use it        python {test_py} PICTURE …")
+    print(f"TensorBoard   {run.tensorboard_command}")
+    print(f"use it        {run.test_command} PICTURE …")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from test_course19_train import everything, one_line, stop_after
 
 from common import UserError, checkpoint
 from common.models import make_model
-from trainer import runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, about the strange kinds of tensors
 
@@ -175,14 +174,3 @@ def test_every_key_that_is_written_is_in_the_schema(good):
     assert good.keys() <= checkpoint.SCHEMA.keys()
     assert {*checkpoint.TRAINED_KEYS, *checkpoint.RESUME_KEYS} <= good.keys() <= {*checkpoint.SCHEMA}
     assert re.fullmatch(r"[0-9a-f]{64}", good["pictures"]["training"]["pixels"])
-
-
-def test_the_newest_best_is_that_of_the_last_run_that_wrote_one(course_home):
-    assert runs.newest_best("Course19-TrainGPU") is None
-    for name in ("run-001", "run-002"):
-        folder = course_home / "checkpoints/Course19-TrainGPU" / name
-        folder.mkdir(parents=True)
-        (folder / "last.pt").touch()
-        if name == "run-001":
-            (folder / "best.pt").touch()
-    assert runs.newest_best("Course19-TrainGPU").parent.name == "run-001"

@@ -115,7 +115,8 @@ def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(
     child.signal(signum)
     child.go_on()
     assert child.wait(SOON) == code
-    assert "all is saved; --resume " in one_line(child.err) and child.err.endswith(" goes on with the next step\n")
+    assert "all is saved; go on with the next step: " in one_line(child.err)
+    assert child.err.endswith(f"/train.py --resume {out}\n")
     assert position(out) == 16, "17 batches are one validation and 16 steps"
 
     before = (out / "last.pt").read_bytes()
@@ -126,7 +127,7 @@ def test_a_signal_while_training_saves_and_a_second_one_stops_at_once(
         child.wait(0.3)  # patient: it waits for the end of the step
     child.signal(signum)
     assert child.wait(SOON) == code
-    assert "goes on after the last checkpoint" in one_line(child.err)
+    assert "go on after the last checkpoint: " in one_line(child.err)
     assert (out / "last.pt").read_bytes() == before
     assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 
@@ -154,7 +155,7 @@ def test_a_signal_during_a_long_validation_stops_at_once_and_nothing_is_lost(
     wait_for(lambda: child.steps.endswith("v") and child.steps.count("v") == 2, "the second validation")
     child.signal(signal.SIGTERM)
     assert child.wait(SOON) == 143
-    assert "stopped by SIGTERM; --resume " in one_line(child.err)
+    assert "stopped by SIGTERM; go on after the last checkpoint: " in one_line(child.err)
     assert position(out) == 2 * STEPS
     assert server.run("--resume", out).code == 0 and same_as(reference_run, out)
 

@@ -360,7 +360,7 @@ def test_a_signal_finishes_the_step_and_saves_and_a_second_one_stops_at_once(
     monkeypatch.setattr(EpochMetrics, "update", twice)
     before = (out / "last.pt").read_bytes()
     assert run("--resume", out) == code
-    assert "goes on after the last checkpoint" in capsys.readouterr().err
+    assert "go on after the last checkpoint: " in capsys.readouterr().err
     assert (out / "last.pt").read_bytes() == before
 
 

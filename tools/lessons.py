@@ -22,6 +22,7 @@ import torch
 from PIL import Image, ImageChops, ImageStat
 
 from common.paths import REPOSITORY, home
+from trainer import commands
 
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
@@ -135,12 +136,15 @@ def _captured(run: Callable[[], dict]) -> Run:
     try:
         with contextlib.redirect_stdout(printed):
             names = run()
+        text = printed.getvalue()  # after `make train` in a folder that needs no quotes, it reads:
+        text = text.replace(commands.quoted(commands.interpreter()), ".venv/bin/python")
+        text = text.replace(commands.quoted(commands.TEST), commands.TEST.relative_to(REPOSITORY).as_posix())
     finally:
         os.chdir(before[0])
         sys.argv = before[1]
         torch.random.set_rng_state(before[2])
         plt.close("all")
-    text = printed.getvalue().replace(f"{REPOSITORY}{os.sep}", "").replace(f"{home()}{os.sep}", "").replace(os.sep, "/")
+    text = text.replace(f"{REPOSITORY}{os.sep}", "").replace(f"{home()}{os.sep}", "").replace(os.sep, "/")
     return Run(text, names)
 
 

@@ -4,6 +4,7 @@ from torch import nn
 
 from common.models import count_parameters
 from common.paths import shown
+from trainer.commands import quoted
 from trainer.runs import Run
 from trainer.state import TrainingState
 
@@ -20,7 +21,7 @@ def print_resumed(run: Run, state: TrainingState, options: dict) -> None:
     print(f"resuming {shown(run.folder)} after epoch {run.saved['epoch']} of {options['epochs']}{steps}")
     logdir = run.saved["options"].get("logdir")
     if logdir and not options["logdir"]:
-        print(f"it was logged to {logdir}: to go on there, add --logdir {logdir}")
+        print(f"it was logged to {logdir}: to go on there, add {quoted('--logdir', logdir)}")
 
 
 def describe(row: dict, epochs: int, is_best: bool) -> str:

@@ -19,7 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 from common import UserError, checkpoint
 from common.checkpoint import BEST, LAST, PREVIOUS
 from common.paths import checkpoint_dir, log_dir, make_folder, remove_leftovers
-from trainer import distributed
+from trainer import commands, distributed
+from trainer.records import read_record
 from trainer.state import TrainingState
 
 
@@ -30,6 +31,7 @@ class Run:
         self.lesson, self._stack = lesson, stack
         self.folder: Path | None = None  # before begin(): only that of a run that is resumed
         self.saved: dict | None = None  # the checkpoint that it goes on from; None for a new run
+        self.logdir: str | None = None  # where the user wants the log, if not in its usual place
         self.log_folder: Path | None = None
         self.writer: SummaryWriter | None = None  # in rank 0 alone
 
@@ -40,7 +42,7 @@ class Run:
         """
         if self.saved is None:
             self.folder = distributed.broadcast_from_rank0(create_run_dir, self.lesson, out, self._stack)
-        self.log_folder = _log_folder(self.lesson, self.folder, logdir)
+        self.logdir, self.log_folder = logdir, _log_folder(self.lesson, self.folder, logdir)
         if distributed.rank() == 0:
             if self.saved is None:
                 self._stack.enter_context(_nothing_left_of_a_false_start(self.folder, self.log_folder))
@@ -62,6 +64,23 @@ class Run:
     def best(self) -> Path:
         """The file with the weights of the best epoch."""
         return self.folder / BEST
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with this run."""
+        logdir = ["--logdir", Path(self.logdir).expanduser()] if self.logdir else []
+        return commands.train_again("--resume", self.folder, *logdir)
+
+    @property
+    def tensorboard_command(self) -> str:
+        """What to type to see this run beside others of its place."""
+        return commands.python("-m", "tensorboard.main", "--logdir", self.log_folder.parent)
+
+    @property
+    def test_command(self) -> str:
+        """What to type to use its best weights: they are named where test.py would take others."""
+        named = [] if newest_best(self.lesson)[0] == self.best else ["--checkpoint", self.best]
+        return commands.python(commands.TEST, *named)
 
     def log(self, row: dict) -> None:
         """One epoch's numbers for TensorBoard, under their own names; step = epoch."""
@@ -168,10 +187,42 @@ def load_newest(path: Path) -> dict:
         return saved
 
 
-def newest_best(lesson: str) -> Path | None:
-    """The best.pt that was written last by any run of the lesson; None where there is none."""
-    found = checkpoint_dir(lesson).glob(f"*/{BEST}")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+def newest_best(lesson: str) -> tuple[Path | None, str]:
+    """The best.pt that test.py takes unasked, None where there is none; and what there is to say of that choice, or "".
+
+    It is that of the newest finished run on all pictures. Where there is none, it is that of the newest unfinished one;
+    where there is none either, that of the newest quick trial, a run with --limit.
+    """
+    found = []  # (how little it counts, why, best.pt), from the newest run to the oldest
+    for best in sorted(checkpoint_dir(lesson).glob(f"*/{BEST}"), key=_last_written, reverse=True):
+        found.append((*_standing(best), best))
+        if found[-1][0] == 0:
+            break  # what is older does not matter
+    if not found:
+        return None, ""
+    rank, why, best = min(found, key=lambda run: run[0])  # the first one of that rank: the newest
+    notes = [f"{best.parent.name} is {why}"] if rank else []
+    _, why, newest = found[0]
+    if newest != best:
+        take_it = commands.quoted("--checkpoint", newest)
+        notes.append(f"{newest.parent.name} is newer, but {why}. To take it, add\n{take_it}")
+    return best, "\n".join(notes)
+
+
+def _last_written(best: Path) -> float:
+    """When the run of this best.pt was worked on for the last time."""
+    return max(path.stat().st_mtime for path in (best, *_checkpoints(best.parent)))
+
+
+def _standing(best: Path) -> tuple[int, str]:
+    """How little a run counts, and why: (0, "") for a finished one on all pictures."""
+    try:
+        record = read_record(best)
+    except UserError:
+        return 1, "damaged"
+    if record.limit:
+        return 2, f"a quick trial (--limit {record.limit})"
+    return (0, "") if record.is_finished else (1, "not finished")
 
 
 def _log_folder(lesson: str, folder: Path, logdir: str | None) -> Path:
