@@ -1,20 +1,25 @@
 """Course 20: what it says of a picture must be what the network says, for whatever kind of file the picture is in."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from lessons import load_module, run_lesson, script_of
 from PIL import Image
+from safetensors import safe_open
 from torch import nn
 
-from common import checkpoint
+from common import checkpoint, pretrained
 from common.data import open_data
 from common.models import make_model
 from common.paths import home
-from common.pictures import read_image
+from common.pictures import read_image, to_uint8
+from common.pretrained import COURSE_NETWORK, load_course_network
 
 program = load_module(script_of("Course20-ModelTest"))
 CLASSES = list(open_data("drawn", "test").classes)
+home_of_tests = home()
 
 
 @pytest.fixture(scope="session")
@@ -222,6 +227,166 @@ def test_without_a_checkpoint_it_takes_the_newest_best_and_says_which(trained):
     )
 
 
-def test_with_nothing_trained_it_says_what_to_type(course_home, capsys):
-    code, _, err = run(capsys)
-    assert code == 2 and "Course19-TrainGPU/train.py" in err and err.count("\n") == 1
+def test_it_says_what_the_network_was_trained_on_and_how_good_it_was(trained):
+    accuracy = checkpoint.load(trained.with_name("last.pt"))["test"]["accuracy"]
+    line = f"trained on 9,000 drawn pictures; {accuracy:.2%} right on 2,000 test pictures"
+    assert line in run_lesson("Course20-ModelTest").printed
+
+
+# ---- The course's own network ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def untrained_home(course_home, drawn_test):
+    """A home with the drawn pictures of the tests, and with nothing trained."""
+    (course_home / "data").symlink_to(home_of_tests / "data", target_is_directory=True)
+    return course_home
+
+
+def save_checkpoint(path, name="lenet", classes=CLASSES, **more):
+    """A checkpoint as train.py writes it, of random weights, that can be used but not resumed."""
+    torch.manual_seed(4)
+    about = {"classes": list(classes), "mean": [0.5] * 3, "std": [0.25] * 3, "data": "drawn"}
+    model = make_model(name, len(classes))
+    checkpoint.save(path, {"model": name, "state_dict": model.state_dict()} | about | more)
+    return path
+
+
+PHOTOGRAPHS = "it has seen no photographs, and gets most of them wrong: --checkpoint course\n"
+
+
+def test_with_nothing_trained_the_courses_network_answers_and_says_so(picture, tmp_path, capsys):
+    picture.save(tmp_path / "a.png")
+    code, out, _ = run(capsys, "a.png")
+    course = load_course_network()
+    assert code == 0 and "checkpoint: course (resnet20, 10 classes)\nnothing is trained yet: " in out
+    how_good = f"{course.accuracy:.2%} right on {course.test_pictures:,} test pictures"
+    assert f"trained on {course.pictures:,} photographs of CIFAR-10; {how_good}\n" in out
+    assert PHOTOGRAPHS not in out and "a.png" in out
+
+
+def test_the_courses_network_answers_what_its_file_says(picture, tmp_path, capsys):
+    """Worked out from the file: weights in half precision, pictures with its own mean and standard deviation."""
+    picture.save(tmp_path / "a.png")
+    with safe_open(COURSE_NETWORK, "pt") as file:
+        said = json.loads(file.metadata()["course"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- the file is no dict
+    model = make_model("resnet20", 10).eval()
+    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    mean, std = (torch.tensor(said[key]).view(3, 1, 1) for key in ("mean", "std"))
+    pixels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1) / 255
+    with torch.no_grad():
+        expected = model(((pixels - mean) / std)[None]).softmax(dim=1)[0]
+    _, out, _ = run(capsys, "--checkpoint", "course", "a.png", "--top", "1")
+    line = next(line for line in out.splitlines() if line.startswith("a.png"))
+    best = expected.argmax()
+    assert any(f"{said['classes'][best]} {expected[best] + d:.1%}" in line for d in (-5e-4, 0, 5e-4)), (line, expected)
+
+
+def test_a_trained_network_goes_before_the_courses_unless_that_is_asked_for(picture, tmp_path, course_home, capsys):
+    picture.save(tmp_path / "a.png")
+    folder = course_home / "checkpoints/Course19-TrainGPU/mine"
+    folder.mkdir(parents=True)
+    save_checkpoint(folder / "best.pt")
+    _, out, _ = run(capsys, "a.png")
+    assert "checkpoint: checkpoints/Course19-TrainGPU/mine/best.pt (lenet, 10 classes)" in out
+    _, out, _ = run(capsys, "--checkpoint", "course", "a.png")
+    assert "checkpoint: course (resnet20, 10 classes)\ntrained on " in out, "nothing more to say: it was asked for"
+    (tmp_path / "course").write_bytes((folder / "best.pt").read_bytes())
+    _, out, _ = run(capsys, "--checkpoint", "./course", "a.png")
+    assert "checkpoint: course (lenet, 10 classes)" in out, "a file of that name can still be named"
+
+
+def test_a_network_that_knows_drawn_pictures_alone_says_what_that_means_for_photographs(
+    picture, tmp_path, untrained_home, capsys
+):
+    save_checkpoint(tmp_path / "drawn.pt")
+    save_checkpoint(tmp_path / "real.pt", data="cifar10")
+    picture.save(tmp_path / "a.png")
+    for split in ("train", "test"):
+        for name in CLASSES:
+            (tmp_path / "photos" / split / name).mkdir(parents=True)
+            picture.save(tmp_path / "photos" / split / name / "0.png")
+    for checkpoint_file, argv, is_said in [
+        ("drawn.pt", ["a.png"], True),
+        ("real.pt", ["a.png"], False),
+        ("drawn.pt", [], False),
+        ("drawn.pt", ["--data", tmp_path / "photos"], True),
+        ("real.pt", ["--data", tmp_path / "photos"], False),
+        ("real.pt", ["--data", "drawn"], False),
+    ]:
+        code, out, _ = run(capsys, "--checkpoint", checkpoint_file, *argv)
+        assert code == 0 and (PHOTOGRAPHS in out) == is_said, (checkpoint_file, argv)
+
+
+def test_without_its_photographs_the_courses_network_is_measured_on_drawn_ones_and_says_so(untrained_home, capsys):
+    code, out, _ = run(capsys)
+    assert code == 0 and "of 2,000 test pictures of drawn)" in out
+    assert "the photographs to measure it on are not in data/: these are drawn, new to it\n" in out
+    _, out, _ = run(capsys, "--checkpoint", "course", "--data", "drawn")
+    assert "are not in data/" not in out, "it was asked for"
+
+
+@pytest.mark.parametrize("harm", ["a single bit", "cut short", "another network", "missing"])
+def test_a_damaged_course_network_gives_no_wrong_answer_but_one_line(harm, picture, tmp_path, monkeypatch, capsys):
+    picture.save(tmp_path / "a.png")
+    content = bytearray(COURSE_NETWORK.read_bytes())
+    if harm == "a single bit":
+        content[len(content) // 2] ^= 1
+    elif harm == "another network":
+        content = bytearray((save_checkpoint(tmp_path / "other.pt")).read_bytes())
+    damaged = tmp_path / "weights.safetensors"
+    if harm != "missing":
+        damaged.write_bytes(content[:-1] if harm == "cut short" else content)
+    monkeypatch.setattr(pretrained, "COURSE_NETWORK", damaged)
+    code, out, err = run(capsys, "--checkpoint", "course", "a.png")
+    assert code == 2 and "weights.safetensors" in err and err.count("\n") == 1 and "a.png" not in out
+
+
+def test_pictures_of_other_classes_are_not_measured_with_the_courses_network(untrained_home, pictures, capsys):
+    code, out, err = run(capsys, "--checkpoint", "course", "--data", pictures)
+    assert code == 2 and "the network knows airplane, automobile" in err and "are blue, red" in err
+    assert err.count("\n") == 1 and "accuracy" not in out
+
+
+def test_beside_files_that_are_no_pictures_the_courses_network_classifies_the_others(picture, tmp_path, capsys):
+    picture.save(tmp_path / "good.png")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    code, out, err = run(capsys, "phone.heic", "good.png")
+    assert code == 2 and "phone.heic is no picture in a known format" in err and err.count("\n") == 1
+    assert any(line.startswith("good.png   ") for line in out.splitlines())
+
+
+def test_a_data_folder_without_pictures_gets_one_line(untrained_home, tmp_path, capsys):
+    for name in CLASSES:
+        (tmp_path / "nothing/test" / name).mkdir(parents=True)
+    code, _, err = run(capsys, "--data", tmp_path / "nothing")
+    assert code == 2 and "Found no valid file for the classes airplane, automobile" in err and err.count("\n") == 1
+
+
+# ---- Pictures of other sizes -----------------------------------------------------------------------------------------
+
+
+def test_a_network_for_larger_pictures_gets_them_in_its_own_size(picture, tmp_path, monkeypatch, capsys):
+    save_checkpoint(tmp_path / "large.pt", "resnet20", image_size=48)
+    photo = picture.resize((120, 90))
+    photo.save(tmp_path / "photo.png")
+    seen = []
+    predict = program.predict
+    monkeypatch.setattr(
+        program, "predict", lambda trained, images, device: seen.append(images) or predict(trained, images, device)
+    )
+    code, _, _ = run(capsys, "--checkpoint", "large.pt", "photo.png")
+    assert code == 0 and torch.equal(seen[0], to_uint8(read_image(tmp_path / "photo.png"), 48)[None])
+    for name in CLASSES:
+        (tmp_path / "photos/test" / name).mkdir(parents=True)
+        photo.save(tmp_path / "photos/test" / name / "0.png")
+    assert run(capsys, "--checkpoint", "large.pt", "--data", tmp_path / "photos")[0] == 0
+    assert seen[1].shape == (10, 3, 48, 48)
+
+
+def test_a_network_for_larger_pictures_is_not_measured_on_small_ones(untrained_home, tmp_path, capsys):
+    save_checkpoint(tmp_path / "large.pt", "resnet20", image_size=48)
+    code, out, err = run(capsys, "--checkpoint", tmp_path / "large.pt", "--data", "drawn")
+    assert code == 2 and "are 32x32, and the network takes 48x48: name a --data FOLDER" in err
+    assert err.count("\n") == 1 and "accuracy" not in out
