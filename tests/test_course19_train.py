@@ -609,6 +609,32 @@ def test_broken_data_folders_get_one_clear_line(broken, tmp_path, course_home, p
     assert not list(course_home.rglob("*.pt"))
 
 
+def test_what_is_left_out_of_a_data_folder_is_said_once_a_split_and_before_the_training(
+    tmp_path, course_home, pictures, capsys
+):
+    root = tmp_path / "data"
+    shutil.copytree(pictures, root)
+    (root / "test").rename(root / "val")
+    (root / "train/red/0.png").rename(root / "train/red/picture")  # read all the same
+    for name in (
+        "train/red/a.heic",
+        "train/blue/b.heic",
+        "train/blue/notes.txt",
+        "val/red/a.heic",
+        "val/red/.DS_Store",
+    ):
+        (root / name).write_bytes(b"no picture")
+    code, out, err = run("--data", root, *QUICK, capsys=capsys)
+    assert code == 0 and err == ""
+    before, _, _ = out.partition("data: ")
+    assert before.splitlines()[1:] == [
+        "train/: left out 2 .heic, 1 .txt",
+        f"{root} has no test/: its val/ is taken, and called test",
+        "val/: left out 1 .heic",
+    ]
+    assert "(43 train, 5 val, 16 test; 2 classes)" in out and "left out" not in out[len(before) :]
+
+
 def test_an_out_folder_that_holds_a_run_is_not_overwritten(course_home, pictures, capsys):
     out = course_home / "mine"
     assert run("--data", pictures, *QUICK, "--out", out) == 0

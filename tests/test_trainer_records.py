@@ -108,19 +108,25 @@ def test_a_record_counts_the_pictures_that_were_trained_on(finished, tmp_path, p
 
 
 @pytest.mark.parametrize(
-    ("data", "says"), [("drawn", "drawn pictures"), ("cifar10", "photographs of CIFAR-10"), ("\0", "pictures")]
+    ("data", "says"),
+    [("drawn", "drawn pictures"), ("cifar10", "photographs of CIFAR-10"), ("/\0", "pictures"), ("x", "pictures")],
 )
 def test_a_record_says_what_kind_of_pictures_they_were(data, says, finished, tmp_path):
     checkpoint.save(tmp_path / LAST, finished[0] | {"data": data})
     assert f"trained on 36 {says}; " in str(read_record(tmp_path / LAST))
 
 
-def test_a_record_of_strange_values_says_less_and_does_no_harm(finished, tmp_path):
+@pytest.mark.parametrize(("number", "trained_on"), [("48", None), (48, 48)])
+def test_a_record_of_strange_values_says_less_and_does_no_harm(number, trained_on, finished, tmp_path):
     strange = {"limit": "many", "val_split": "half", "pretrained": 5}
-    contents = finished[0] | {"options": finished[0]["options"] | strange, "pictures": {"training": {"number": "48"}}}
+    contents = {
+        **finished[0],
+        "options": finished[0]["options"] | strange,
+        "pictures": {"training": {"number": number}},
+    }
     checkpoint.save(tmp_path / LAST, {key: value for key, value in contents.items() if key != "test"})
     record = read_record(tmp_path / LAST)
-    assert (record.pictures, record.limit, record.pretrained) == (None, None, None)
+    assert (record.pictures, record.limit, record.pretrained) == (trained_on, None, None)
     assert "right on the validation pictures" in str(record)
 
 
