@@ -53,6 +53,9 @@ def linear_classifier(images, num_classes):
 # That is a linear layer: weights times x, plus a bias. Return this nn.Linear. It takes
 # rows of C * H * W numbers and gives num_classes scores. images is (N, C, H, W), labels
 # is (N,), and each class from 0 to num_classes - 1 occurs in it.
+#
+# (Course 10) You set its numbers with `with torch.no_grad(): layer.weight.copy_(...)`,
+# and those of layer.bias alike.
 
 
 def nearest_mean(images, labels, num_classes):

@@ -31,7 +31,7 @@ def where(place, height, width):
 
 
 def try_where(where):
-    for channels, height, width in [(3, 32, 32), (3, 5, 7), (2, 8, 3), (1, 4, 6)]:
+    for channels, height, width in [(3, 32, 32), (3, 5, 7), (2, 8, 3), (5, 4, 6)]:
         places = torch.arange(channels * height * width).reshape(channels, height, width)
         for c, i, j in [(0, 0, 0), (0, 3, 2), (channels - 1, 2, 1), (channels - 1, height - 1, width - 1)]:
             yield *called(where, places[c, i, j].item(), height, width), (c, i, j)
@@ -52,16 +52,20 @@ def try_linear_classifier(linear_classifier):
         what = f"the network for images {shape} and {num_classes} classes"
         if not isinstance(network, nn.Module):
             yield what, network, nn.Module
-        for n in (len(images), 4):  # the last batch is smaller or larger than the first
+        for n in (len(images), 4, 1):  # the last batch is smaller or larger than the first
             yield (
                 f"{what}: what {n} pictures give",
                 shape_or_error(network, torch.rand(n, *shape[1:])),
                 (n, num_classes),
             )
+        shapes = sorted(tuple(p.flatten(1).shape if p.dim() > 1 else p.shape) for p in network.parameters())
+        pixels = images[0].numel()
+        yield f"{what}: the shapes of bias and weight", shapes, [(num_classes,), (num_classes, pixels)]
         weight, bias = sorted(network.parameters(), key=torch.Tensor.dim, reverse=True)
-        templates = weight.unflatten(1, shape[1:])
+        templates = weight.flatten(1).unflatten(1, shape[1:])  # of a convolution of the full size, too
         scores = [torch.stack([(image * template).sum() for template in templates]) for image in images]
         yield f"{what}: the scores", network(images), torch.stack(scores) + bias
+        yield f"{what}: the scores have a graph, for training", network(images).requires_grad, True
 
 
 def shape_or_error(network, images):
@@ -92,19 +96,19 @@ def try_nearest_mean(nearest_mean):
         strength = torch.linspace(0.3, 1.5, len(counts))  # some classes have weaker templates than others
         patterns = strength[:, None, None, None] * torch.randn(len(counts), *shape)
         images = patterns[labels] + torch.rand(len(labels), *shape)
-        before = images.clone()
+        before = images.clone(), labels.clone()
         linear = nearest_mean(images, labels, len(counts))
         what = f"nearest_mean(images, labels, {len(counts)}), images {tuple(images.shape)}"
         if not isinstance(linear, nn.Linear):
             yield what, linear, nn.Linear
         yield f"{what}: the shape of its weight", tuple(linear.weight.shape), (len(counts), images[0].numel())
+        yield f"{what}: images and labels afterwards", (images, labels), before
         means = [images[labels == label].mean(dim=0) for label in range(len(counts))]
         new = torch.randn(300, *shape)
         far = torch.stack([((new - mean) ** 2).sum(dim=(1, 2, 3)) for mean in means], dim=1)  # (300, classes)
         two = far.sort(dim=1).values
         clear = two[:, 1] - two[:, 0] > 0.01  # no picture that is almost as near to a second class
         yield f"{what}: the classes of new pictures", linear(new.flatten(1)).argmax(dim=1)[clear], far.argmin(1)[clear]
-        yield f"{what}: images afterwards", images, before
 
 
 # ---- 5 ----
@@ -124,13 +128,16 @@ def as_linear(conv, height, width):
 
 
 def try_as_linear(as_linear):
-    settings = [((1, 2, 3), {}), ((3, 4, 3), {"padding": 1}), ((2, 3, (2, 5)), {"stride": (3, 1), "padding": (0, 2)})]
-    for args, kwargs in settings:
+    for args, kwargs, height, width in [
+        ((1, 2, 3), {}, 6, 9),
+        ((3, 4, 3), {"padding": 1}, 8, 5),
+        ((2, 3, (2, 5)), {"stride": (3, 1), "padding": (0, 2)}, 7, 6),
+    ]:
         conv = nn.Conv2d(*args, **kwargs)
-        images = torch.rand(4, args[0], 6, 9)
+        images = torch.rand(4, args[0], height, width)
         right = conv(images).flatten(1)
-        linear = as_linear(conv, 6, 9)
-        what = f"as_linear(conv, 6, 9), conv: {conv.extra_repr()}"
+        linear = as_linear(conv, height, width)
+        what = f"as_linear(conv, {height}, {width}), conv: {conv.extra_repr()}"
         if not isinstance(linear, nn.Linear):
             yield what, linear, nn.Linear
         shape = tuple(linear.weight.shape)
@@ -201,6 +208,16 @@ EXERCISES = [
             Mistake(
                 "The order is channel, row, column.", changed(where, "channel, row, column", "row, column, channel")
             ),
+            Mistake(
+                "`/` gives a number with a fraction. A place is a whole number.",
+                changed(
+                    changed(
+                        where, "divmod(place, height * width)", "place / (height * width), place % (height * width)"
+                    ),
+                    "divmod(rest, width)",
+                    "rest / width, rest % width",
+                ),
+            ),
         ),
     ),
     Exercise(
@@ -228,6 +245,11 @@ EXERCISES = [
                 4,
             ),
             Mistake(
+                "`len` gives the size of the first axis. After flatten(1) this axis counts the pictures.",
+                changed(linear_classifier, "torch.flatten(images[0])", "torch.flatten(images, 1)"),
+                4,
+            ),
+            Mistake(
                 "start_dim=2 joins height and width only. The channels belong to the row as well.",
                 changed(linear_classifier, "nn.Flatten()", "nn.Flatten(start_dim=2)"),
                 4,
@@ -247,13 +269,17 @@ EXERCISES = [
         trial=try_nearest_mean,
         hints=(
             "`rows[labels == 2]` are the pictures of class 2. Their mean is row 2 of the weight.",
-            "Section 2 of the script sets the weight and the bias of a layer. The bias has one number for each class.",
+            "Section 2 of linear.py sets the weight and the bias of a layer. The bias has one number for each class.",
             "The bias makes up for templates with large numbers: without it their scores would be too high.",
         ),
         mistakes=(
             Mistake(
                 "The bias is 0. Then a template with large numbers gets too many pictures.",
                 changed(nearest_mean, "-(means**2).sum(dim=1) / 2", "torch.zeros(num_classes)"),
+            ),
+            Mistake(
+                "The bias still has its random numbers.",
+                changed(nearest_mean, "linear.bias.copy_(-(means**2).sum(dim=1) / 2)", "pass"),
             ),
             Mistake("The second part of the score is halved.", changed(nearest_mean, ".sum(dim=1) / 2", ".sum(dim=1)")),
             Mistake(
@@ -267,6 +293,15 @@ EXERCISES = [
             Mistake(
                 "The bias is the square of a sum. The formula has the sum of squares.",
                 changed(nearest_mean, "(means**2).sum(dim=1)", "means.sum(dim=1) ** 2"),
+            ),
+            Mistake(
+                "The bias has the mean of the squares. The formula has their sum.",
+                changed(nearest_mean, "(means**2).sum(dim=1)", "(means**2).mean(dim=1)"),
+            ),
+            Mistake(
+                "A weight must not be changed in place while a graph is made.",
+                changed(nearest_mean, "torch.no_grad()", "torch.enable_grad()"),
+                "Course08 6",
             ),
         ),
     ),
@@ -301,8 +336,22 @@ EXERCISES = [
                 changed(as_linear, "unflatten(1, size)", "unflatten(1, (size[0], width, height))"),
             ),
             Mistake(
-                "The bias of the linear layer still has its random numbers, or zeros.",
+                "The bias of the linear layer is 0.",
                 changed(as_linear, "linear.bias.copy_(bias)", "linear.bias.zero_()"),
+            ),
+            Mistake(
+                "The bias of the linear layer still has its random numbers.",
+                changed(as_linear, "linear.bias.copy_(bias)", "pass"),
+            ),
+            Mistake(
+                "flatten(1) puts all places of channel 0 first. Here the bias changes its channel at each place.",
+                changed(as_linear, "bias.copy_(bias)", "bias.copy_(conv.bias.repeat(len(bias) // len(conv.bias)))"),
+                "Course08 2",
+            ),
+            Mistake(
+                "A weight must not be changed in place while a graph is made.",
+                changed(as_linear, "torch.no_grad()", "torch.enable_grad()"),
+                "Course08 6",
             ),
         ),
     ),
