@@ -47,6 +47,9 @@ def try_split_at_flatten(split_at_flatten):
         images = torch.rand(5, 3, 8, 12)
         layers = list(network)
         what = f"split_at_flatten({', '.join(type(layer).__name__ for layer in layers)})"
+        modes = [n % 2 == 0 for n in range(len(layers) + 1)]
+        for module, mode in zip(network.modules(), modes, strict=True):
+            module.training = mode
         halves = split_at_flatten(network)
         if not isinstance(halves, list | tuple) or len(halves) != 2:
             yield what, halves, "two Sequentials"
@@ -60,6 +63,7 @@ def try_split_at_flatten(split_at_flatten):
             shared = all(a is b for a, b in zip(half, expected, strict=True))
             yield f"{what}: the {name} half has the layers of the network itself", shared, True
         yield f"{what}: number of layers in the network afterwards", len(network), len(layers)
+        yield f"{what}: the modes of the network and its layers", [m.training for m in network.modules()], modes
         yield f"{what}: one half after the other", halves[1](halves[0](images)), network(images)
 
 
@@ -147,11 +151,14 @@ def try_unused(unused):
             if has_old:
                 sum(p.sum() for p in model.parameters()).backward()  # every parameter has a gradient
             what = f"forward uses {', '.join(['first', *used])}" + (", and there are old gradients" if has_old else "")
+            before = [p.detach().clone() for p in model.parameters()]
             names = unused(model, torch.rand(5, 6))
             yield what, names, right
             left = [name for name, p in model.named_parameters() if p.grad is not None]
             yield f"{what}: parameters that have a gradient afterwards", left, []
-            yield f"{what}: model.training afterwards", model.training, True
+            yield f"{what}: all layers in training mode afterwards", all(m.training for m in model.modules()), True
+            yield f"{what}: all parameters can still learn", all(p.requires_grad for p in model.parameters()), True
+            yield f"{what}: the numbers of the parameters", list(model.parameters()), before
 
 
 # ---- 5 ----
@@ -184,13 +191,13 @@ def try_build(build):
             yield what, network, nn.Module
         images = torch.rand(3, 3, height, width)
         yield f"{what}: the shape that comes out", shape_or_error(network, images), (3, num_classes)
-        shapes = [tuple(p.shape) for p in network.parameters()]
-        yield f"{what}: the shapes of its parameters", shapes, right_shapes(plan, num_classes, height, width)
+        shapes = sorted(tuple(p.shape) for p in network.parameters())
+        yield f"{what}: the shapes of its parameters", shapes, sorted(right_shapes(plan, num_classes, height, width))
         for parameter in network.parameters():
             if parameter.dim() == 1:
                 nn.init.normal_(parameter)  # BatchNorm begins with ones and zeros, which would hide a wrong order
         network.train()
-        yield f"{what}: what it computes", network(images), by_hand(plan, list(network.parameters()), images)
+        yield f"{what}: what it computes", network(images), by_hand(plan, in_order(network), images)
 
 
 def right_shapes(plan, num_classes, height, width):
@@ -202,6 +209,16 @@ def right_shapes(plan, num_classes, height, width):
     shrink = 2 ** plan.count("pool")
     numbers = channels[-1] * (height // shrink) * (width // shrink)
     return [*shapes, (64, numbers), (64,), (num_classes, 64), (num_classes,)]
+
+
+def in_order(network):
+    """All parameters in the order of use, which need not be the order in which they were registered."""
+    convs, norms, linears = (
+        [[*m.parameters()] for m in network.modules() if isinstance(m, kind)]
+        for kind in (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
+    )
+    blocks = [*zip(convs, norms, strict=True), linears]
+    return [parameter for block in blocks for layer in block for parameter in layer]
 
 
 def by_hand(plan, parameters, x):
@@ -240,6 +257,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake("This is the number for pictures of 32x32.", (1024, 400), 2),
+            Mistake("This is LeNet's number for pictures of 32x32.", (3072, 400)),
             Mistake("The pictures are not square: height and width shrink each by itself.", (64 * 6 * 6, 1872), 2),
             Mistake("The course CNN has three pools.", (64 * 12 * 16, 1872), 2),
             Mistake("LeNet's convolutions have no padding, so they make the maps smaller.", (3072, 16 * 12 * 16)),
@@ -295,7 +313,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                "The maps of the three convolutions lie behind each other as pictures, not as channels.",
+                "The maps of the three convolutions are joined, but not along the axis of the channels.",
                 changed(changed(Branches, "nn.ModuleList()", "[]"), ", dim=1", ""),
             ),
             Mistake(
@@ -340,6 +358,16 @@ EXERCISES = [
             ),
             Mistake("These are the parameters that are used.", changed(unused, "is None", "is not None")),
             Mistake(
+                "These are the parameters themselves. Their names are asked.",
+                changed(unused, "[name for", "[parameter for"),
+                "Course06 5",
+            ),
+            Mistake(
+                "These are layers. A parameter has the name of its layer, a dot and a name of its own.",
+                changed(unused, "[name for", '[name.split(".")[0] for'),
+                "Course06 5",
+            ),
+            Mistake(
                 "A state_dict holds plain numbers, buffers too, and no gradients: `.grad` is None for all of them.",
                 changed(unused, "model.named_parameters()", "model.state_dict().items()"),
                 "Course06 7",
@@ -367,6 +395,15 @@ EXERCISES = [
                 "64 * 4 * 4 is right for pictures of 32x32 and three pools only.",
                 changed(build, "channels * height * width", "64 * 4 * 4"),
                 8,
+            ),
+            Mistake(
+                "4 * 4 is right for pictures of 32x32 and three pools only.",
+                changed(build, "height * width", "4 * 4"),
+                8,
+            ),
+            Mistake(
+                "Behind each convolution, BatchNorm is missing.",
+                changed(build, "nn.BatchNorm2d(entry), nn.ReLU()", "nn.ReLU()"),
             ),
             Mistake("Only the first convolution gets three channels.", changed(build, "channels = entry", "pass"), 2),
             Mistake(
