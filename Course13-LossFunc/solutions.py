@@ -22,7 +22,8 @@ def try_losses(losses):
     if not isinstance(losses, list | tuple) or len(losses) != 4:
         yield "the four numbers", losses, tuple(right.values())
     for (name, expected), loss in zip(right.items(), losses, strict=True):
-        yield name, loss, expected, 0.006
+        is_number = isinstance(loss, int | float) and not isinstance(loss, bool)
+        yield name, round(loss, 2) if is_number else loss, expected, 0.006  # a known mistake with any decimals
 
 
 # ---- 2 ----
@@ -32,8 +33,10 @@ def try_choices(choices):
     right = ["cross-entropy", "MSE", "L1", "cross-entropy", "cross-entropy", "L1"]
     if not isinstance(choices, list | tuple) or len(choices) != 6:
         yield "the six texts", choices, right
+    spellings = {text.lower(): text for text in right}
     for task, (choice, expected) in enumerate(zip(choices, right, strict=True), start=1):
-        yield f"task {task}", choice, expected
+        spelled = spellings.get(choice.lower().replace(" ", "-"), choice) if isinstance(choice, str) else choice
+        yield f"task {task}", spelled, expected
 
 
 # ---- 3 ----
@@ -89,7 +92,9 @@ def try_worst(worst):
         order = sorted(range(n), key=lambda i: -losses[i])
         for k in (2, 1, n):
             what, got = called(worst, logits, labels, k)
-            yield what, got.tolist() if isinstance(got, Tensor) else got, order[:k]
+            if isinstance(got, list | tuple | Tensor):  # a tensor, or a list of tensors, may stand for a list of ints
+                got = [place.item() if isinstance(place, Tensor) else place for place in got]
+            yield what, got, order[:k]
 
 
 # ---- 5 ----
@@ -136,6 +141,13 @@ def try_my_cross_entropy(my_cross_entropy):
     yield "labels afterwards", labels, unknown
 
 
+def writes_into_logits(logits, labels):
+    logits -= logits.max(dim=1, keepdim=True).values
+    known = labels != -1
+    logits, labels = logits[known], labels[known]
+    return (logits.exp().sum(dim=1).log() - logits[torch.arange(len(labels)), labels]).mean()
+
+
 def all_rows_with_all_labels(logits, labels):
     known = labels != -1
     logits, labels = logits[known], labels[known]
@@ -157,12 +169,18 @@ EXERCISES = [
             "If all logits are equal, each class has the same probability. Section 6 has three classes.",
         ),
         mistakes=(
-            Mistake("Errors with different signs must not cancel: take their sizes.", (0.5, 5.0, 6.0, 1.39)),
-            Mistake("The mean is over all four answers, also over those that are right.", (3.0, 10.0, 6.0, 1.39)),
-            Mistake("MSE has no square root at the end.", (1.5, 2.24, 6.0, 1.39)),
-            Mistake("With reduction=sum, nothing is divided.", (1.5, 5.0, 1.5, 1.39), 3),
-            Mistake("Section 6 had three classes; here are four.", (1.5, 5.0, 6.0, 1.1), 6),
-            Mistake("This is the probability of the right class, not yet the loss.", (1.5, 5.0, 6.0, 0.25), 5),
+            Mistake("Errors with different signs must not cancel: take their sizes.", (0.5, 5, 6, 1.39)),
+            Mistake("The mean is over all four answers, also over those that are right.", (3, 10, 6, 1.39)),
+            Mistake("MSE has no square root at the end.", (1.5, 2.24, 6, 1.39)),
+            Mistake("MSE is the mean of the squares, not their sum.", (1.5, 20, 6, 1.39)),
+            Mistake("With reduction=sum, nothing is divided.", (1.5, 5, 1.5, 1.39), 3),
+            Mistake("Section 6 had three classes; here are four.", (1.5, 5, 6, 1.1), 6),
+            Mistake("This is the probability of the right class, not yet the loss.", (1.5, 5, 6, 0.25), 5),
+            Mistake(
+                "The logarithm of a probability is negative. In the loss, a minus stands before it.",
+                (1.5, 5, 6, -1.39),
+                5,
+            ),
         ),
     ),
     Exercise(
@@ -173,9 +191,13 @@ EXERCISES = [
         trial=try_choices,
         hints=(
             "First ask: an amount, or one of several classes? Then, for amounts: what should a few wild targets do?",
-            "Numbers in a file can be amounts or names. Is Sunday six times as much as Tuesday minus Monday?",
+            "Numbers in a file can be amounts or names. Is Sunday, 6.0, six times as much as Tuesday, 1.0?",
         ),
         mistakes=(
+            Mistake(
+                "A digit is a class, too: a 1 taken for a 7 is not wrong by 6.",
+                ["MSE", "MSE", "L1", "cross-entropy", "cross-entropy", "L1"],
+            ),
             Mistake(
                 "L1 counts one error of 6 as much as six errors of 1. Here the large one must count more.",
                 ["cross-entropy", "L1", "L1", "cross-entropy", "cross-entropy", "L1"],
@@ -263,6 +285,15 @@ EXERCISES = [
                 changed(worst, 'reduction="none"', ""),
                 3,
             ),
+            Mistake(
+                "Without an argument, the losses become one mean.",
+                changed(
+                    changed(worst, 'reduction="none"', ""),
+                    "losses.argsort(descending=True)[:k]",
+                    "losses.topk(k).indices",
+                ),
+                3,
+            ),
         ),
     ),
     Exercise(
@@ -311,6 +342,22 @@ EXERCISES = [
                 "`logits[:, labels]` is a table: the logits of all labels for each picture. One of each row is needed.",
                 all_rows_with_all_labels,
                 "Course00 4",
+            ),
+            Mistake(
+                "Both signs are wrong: a loss is never below 0.",
+                changed(
+                    my_cross_entropy, "logits.exp().sum(dim=1).log() - right", "right - logits.exp().sum(dim=1).log()"
+                ),
+            ),
+            Mistake(
+                "The number is right. But its graph is lost, so it has no gradient.",
+                changed(my_cross_entropy, ".mean()", ".mean().detach()"),
+                "Course00 8",
+            ),
+            Mistake(
+                "`logits -= ...` writes into the logits themselves. Make a new tensor.",
+                writes_into_logits,
+                "Course00 5",
             ),
             Mistake("This is the sum, not the mean.", changed(my_cross_entropy, ".mean()", ".sum()"), 3),
         ),
