@@ -41,7 +41,8 @@ def descend(x, target, learning_rate, steps):
 # (f(w + h) - f(w - h)) / 2h, in which only this number is moved by h.
 #
 # w is float64 and has any number of axes. h = 1e-5 makes the slopes right to six
-# digits. After the call, w must be as it was. backward is not needed.
+# digits. After the call, w must be as it was. Some f leave no graph behind, so
+# backward() does not help.
 
 
 def slopes(f, w):
@@ -55,7 +56,7 @@ def slopes(f, w):
 #     loss = ((output - target) ** 2).mean()     target (N, outputs)
 #
 # Return two tensors: the gradient of weight and the gradient of bias. No graph is
-# there: your function is called under torch.no_grad().
+# there, and none can be made: your function is called under torch.inference_mode().
 #
 # weight[k, i] is multiplied by x[n, i] and changes output[n, k], in each sample n.
 

@@ -80,6 +80,25 @@ def try_slopes(slopes):
         before = w.clone()
         yield f"{what}: the slopes at a w of shape {shape}", slopes(f, w), point.grad, 1e-6
         yield f"{what}: w afterwards", w, before
+    w = torch.rand(4, dtype=torch.float64) + 1
+    found = slopes(lambda w: (w.detach() ** 3).sum(), w)
+    yield "an f without a graph, (w.detach()**3).sum()", found, 3 * w**2, 1e-6
+
+
+def by_backward(f, w):
+    point = w.clone().requires_grad_()
+    f(point).backward()
+    return point.grad
+
+
+def without_copies(f, w):
+    found = torch.zeros_like(w).view(-1)
+    for place in range(w.numel()):
+        up, down = w.view(-1), w.view(-1)
+        up[place] += 1e-5
+        down[place] -= 1e-5
+        found[place] = (f(up.view(w.shape)) - f(down.view(w.shape))) / 2e-5
+    return found.view(w.shape)
 
 
 def moved_for_good(f, w):
@@ -105,12 +124,19 @@ def linear_backward(x, weight, bias, target):
     return slope.T @ x, slope.sum(dim=0)
 
 
+def by_autograd(x, weight, bias, target):
+    with torch.enable_grad():
+        weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+        ((x @ weight.T + bias - target) ** 2).mean().backward()
+    return weight.grad, bias.grad
+
+
 def try_linear_backward(linear_backward):
     for n, inputs, outputs in [(6, 2, 4), (5, 7, 3), (1, 3, 2), (1, 1, 1)]:
         x, target, linear = torch.randn(n, inputs), torch.randn(n, outputs), nn.Linear(inputs, outputs)
         nn.MSELoss()(linear(x), target).backward()
         weight, bias = linear.weight.detach(), linear.bias.detach()
-        with torch.no_grad():
+        with torch.inference_mode():  # autograd cannot do it instead
             got = linear_backward(x, weight, bias, target)
         what = f"{n} samples, {inputs} inputs, {outputs} outputs"
         if not isinstance(got, list | tuple) or len(got) != 2:
@@ -159,9 +185,14 @@ def try_in_chunks(in_chunks):
             model.zero_grad()
             if has_old:
                 model(images).sum().backward()
-            model.seen, model.empty = [], []
+            model.seen, model.empty, losses = [], [], []
+
+            def noting(outputs, targets, loss_fn=loss_fn, losses=losses):
+                losses.append(loss_fn(outputs, targets))
+                return losses[-1]
+
             what = f"{n} pictures, chunk_size {chunk_size}" + (", with old gradients" if has_old else "")
-            got = in_chunks(model, loss_fn, images, labels, chunk_size)
+            got = in_chunks(model, noting, images, labels, chunk_size)
             yield (
                 f"{what}: how many pictures the model got",
                 model.seen,
@@ -175,6 +206,17 @@ def try_in_chunks(in_chunks):
                 model.empty,
                 [True] + [False] * (len(model.seen) - 1),
             )
+            yield f"{what}: graphs that are still in memory", sum(has_graph(loss, model) for loss in losses), 0
+            yield f"{what}: model.training afterwards", model.training, True
+
+
+def has_graph(loss, model):
+    """Whether one can still go back from this loss."""
+    try:
+        torch.autograd.grad(loss, list(model.parameters()))
+    except RuntimeError:
+        return False
+    return True
 
 
 def one_backward_at_the_end(model, loss_fn, images, labels, chunk_size):
@@ -201,12 +243,12 @@ EXERCISES = [
             "From output back to hidden, the slope is w2. The ReLU has slope 1, because it got a number above 0.",
         ),
         mistakes=(
-            Mistake("The slope of a square is twice the error.", (6.0, 1.5, -12.0, -3.0)),
-            Mistake("On the way from output back to hidden, something is multiplied.", (-24.0, -6.0, -24.0, -6.0)),
-            Mistake("w1 is multiplied by x, so its gradient is, too.", (3.0, 3.0, -24.0, -6.0)),
-            Mistake("The error is output minus target, in this order.", (-12.0, -3.0, 24.0, 6.0)),
-            Mistake("w2 is multiplied by hidden, so its gradient is, too.", (12.0, 3.0, -6.0, -6.0)),
-            Mistake("The ReLU got 4, a positive number: its slope is 1.", (0.0, 0.0, -24.0, -6.0), "Course10 7"),
+            Mistake("The slope of a square is twice the error.", (6, 1.5, -12, -3)),
+            Mistake("On the way from output back to hidden, something is multiplied.", (-24, -6, -24, -6)),
+            Mistake("w1 is multiplied by x, so its gradient is, too.", (3, 3, -24, -6)),
+            Mistake("The error is output minus target, in this order.", (-12, -3, 24, 6)),
+            Mistake("w2 is multiplied by hidden, so its gradient is, too.", (12, 3, -6, -6)),
+            Mistake("The ReLU got 4, a positive number: its slope is 1.", (0, 0, -24, -6), "Course10 7"),
         ),
     ),
     Exercise(
@@ -230,13 +272,27 @@ EXERCISES = [
                 6,
             ),
             Mistake(
-                "The penalty of the first w has no way back any more: w must be in the graph of each step.",
+                "The slope of the penalty is missing: w must be in the graph of the penalty, too.",
                 changed(descend, "0.1 * w**2", "0.1"),
                 10,
             ),
             Mistake(
                 "retain_graph=True keeps the graph of an old w. The penalty must be computed with the new one.",
                 changed(penalty_before_the_loop, "backward()", "backward(retain_graph=True)"),
+            ),
+            Mistake(
+                "`w = w - ...` makes a new tensor without a gradient. Change w itself.",
+                changed(descend, "w -= learning_rate * w.grad", "w = w - learning_rate * w.grad"),
+                10,
+            ),
+            Mistake(
+                "Outside no_grad, `w = w - ...` makes a new tensor, which is no leaf: its .grad stays None.",
+                changed(
+                    changed(descend, "w -= learning_rate * w.grad", "w = w - learning_rate * w.grad"),
+                    "torch.no_grad()",
+                    "torch.enable_grad()",
+                ),
+                3,
             ),
             Mistake(
                 "The gradient is cleared after backward() and before it is used.",
@@ -263,11 +319,25 @@ EXERCISES = [
             ),
             Mistake("From w - h to w + h is a way of 2h.", changed(slopes, "(2 * h)", "h")),
             Mistake(
+                "All slopes are near 0. `/ 2 * h` multiplies by h. And `w.view(-1)` is no copy: both pushes are in w.",
+                changed(slopes, "(2 * h)", "2 * h"),
+            ),
+            Mistake(
                 "The signs: first the loss for the larger number.",
                 changed(slopes, "f(w + h * one) - f(w - h * one)", "f(w - h * one) - f(w + h * one)"),
             ),
             Mistake("All numbers are moved together. Move one at a time.", all_at_once),
             Mistake("w is not what it was: the last push was not taken back.", moved_for_good),
+            Mistake(
+                "All slopes are near 0. `/ 2 * h` multiplies by h. And `w.view(-1)` is no copy: both pushes are in w.",
+                without_copies,
+                "Course00 5",
+            ),
+            Mistake("This is the result of backward(). But this f leaves no graph behind.", by_backward),
+            Mistake(
+                "The slopes stand in one row. They must have the shape of w.",
+                changed(slopes, "stack(found).reshape(w.shape)", "stack(found)"),
+            ),
             Mistake(
                 "The slopes are float32. They must have the dtype of w.",
                 changed(slopes, "reshape(w.shape)", "reshape(w.shape).float()"),
@@ -288,6 +358,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake("The slope of a square is twice the error.", changed(linear_backward, "2 * error", "error")),
+            Mistake("Here no graph can be made. Multiply the slopes yourself.", by_autograd),
             Mistake(
                 "The mean is over N times outputs numbers, not over N.",
                 changed(linear_backward, "error.numel()", "len(error)"),
@@ -301,6 +372,16 @@ EXERCISES = [
             Mistake(
                 "The gradient of weight must have the shape of weight.",
                 changed(linear_backward, "slope.T @ x", "x.T @ slope"),
+                4,
+            ),
+            Mistake(
+                "The gradient of bias must have the shape of bias.",
+                changed(linear_backward, "slope.sum(dim=0)", "slope"),
+                4,
+            ),
+            Mistake(
+                "The gradient of bias must have the shape of bias.",
+                changed(linear_backward, "slope.sum(dim=0)", "slope.sum(dim=0, keepdim=True)"),
                 4,
             ),
             Mistake(
@@ -334,6 +415,21 @@ EXERCISES = [
                 "The means of all chunks are added up: the gradient is too large.",
                 changed(in_chunks, "len(chunk) / len(images)", "1"),
             ),
+            Mistake(
+                "The number is right. But backward() runs on losses that do not have their share.",
+                changed(
+                    changed(in_chunks, "chunk_labels) * share", "chunk_labels)"), "loss.item()", "loss.item() * share"
+                ),
+            ),
+            Mistake(
+                "The last chunk is smaller than chunk_size, and so is its share.",
+                changed(in_chunks, "len(chunk) / len(images)", "chunk_size / len(images)"),
+                "Course05 3",
+            ),
+            Mistake(
+                "`chunk(n)` makes n pieces. Here n is the number of pictures in a piece.",
+                changed(in_chunks, "total = 0.0", "total, chunk_size = 0.0, len(images) // chunk_size"),
+            ),
             Mistake("The old gradients are in the sum.", changed(in_chunks, "    model.zero_grad()\n", "")),
             Mistake(
                 "The gradients are cleared before each chunk, so only the last chunk is left.",
@@ -356,6 +452,11 @@ EXERCISES = [
                 "The last chunk is missing.",
                 changed(in_chunks, "(0, len(images), chunk_size)", "(0, len(images) - chunk_size + 1, chunk_size)"),
                 "Course05 3",
+            ),
+            Mistake(
+                "retain_graph=True keeps each graph in memory, and nothing here needs it.",
+                changed(in_chunks, "backward()", "backward(retain_graph=True)"),
+                9,
             ),
             Mistake("A tensor with its graph comes back.", changed(in_chunks, "loss.item()", "loss"), 8),
         ),
