@@ -17,7 +17,7 @@ walk = ...
 
 # %% 2. The whole loop (write, 10 min)
 # Write the loop for one epoch from memory. batches is a list of (images, labels), and
-# loss_fn is called as in section 4. Put the model into training mode first. Make one
+# loss_fn is called as in section 3. Put the model into training mode first. Make one
 # step for each batch. Return the list of the losses of all batches, as Python floats.
 
 
@@ -66,8 +66,9 @@ learning_rate = ...
 
 
 # %% 5. Adam (write, 20 min)
-# Section 7 has Adam as a function, for one tensor. Write it as an optimizer for all
-# parameters of a network, without torch.optim. It is used as in section 4:
+# Section 7 of optimizers.py has Adam as a function, for one tensor. Write it as an
+# optimizer for all parameters of a network, without torch.optim. It is used as in
+# section 3:
 #
 #     optimizer = MyAdam(model.parameters(), lr=0.1)
 #     optimizer.zero_grad()       then every .grad is None

@@ -66,34 +66,34 @@ def one_step_at_the_end(model, loss_fn, optimizer, batches):
 
 
 class Watched(nn.Sequential):
-    """Notes in which mode it is used."""
+    """Notes whether it and all its layers are in training mode when it is used."""
 
     modes = ()
 
     def forward(self, images):
-        self.modes = (*self.modes, self.training)
+        self.modes = (*self.modes, all(module.training for module in self.modules()))
         return super().forward(images)
 
 
 def try_train(train):
     images, classes, targets = torch.randn(11, 2, 3), torch.randint(4, (11,)), torch.randn(11, 4)
-    for loss_fn, labels, lr, mu in [
-        (nn.CrossEntropyLoss(), classes, 0.5, 0.0),
-        (nn.MSELoss(), targets, 0.1, 0.0),
-        (nn.MSELoss(), targets, 0.1, 0.9),
+    for loss_fn, labels, lr, mu, size in [
+        (nn.CrossEntropyLoss(), classes, 0.5, 0.0, 4),
+        (nn.MSELoss(), targets, 0.1, 0.0, 6),
+        (nn.MSELoss(), targets, 0.1, 0.9, 3),
     ]:
         model = Watched(nn.Flatten(), nn.Linear(6, 4))
         model.eval()
         start = [p.detach().clone() for p in model.parameters()]
-        batches = list(zip(images.split(4), labels.split(4), strict=True))
+        batches = list(zip(images.split(size), labels.split(size), strict=True))
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=mu)
         name = f"{type(loss_fn).__name__}, SGD with {lr=}, momentum={mu}"
         right_losses, right_parameters = by_hand(start, loss_fn, lr, mu, batches)
         losses = train(model, loss_fn, optimizer, batches)
         for (which, parameter), right in zip(model.named_parameters(), right_parameters, strict=True):
             yield f"{name}: {which} afterwards", parameter, right
-        yield f"{name}: the losses of three batches", losses, right_losses
-        yield f"{name}: the model was in training mode", model.modes, (True, True, True)
+        yield f"{name}: the losses of {len(batches)} batches", losses, right_losses
+        yield f"{name}: the model was in training mode", model.modes, (True,) * len(batches)
 
 
 def by_hand(start, loss_fn, lr, mu, batches):
@@ -210,6 +210,17 @@ class MyAdam:
                 p -= self.lr * m / (s.sqrt() + self.eps)
 
 
+class BorrowedAdam:
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8):
+        self.adam = torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps)
+
+    def zero_grad(self):
+        self.adam.zero_grad()
+
+    def step(self):
+        self.adam.step()
+
+
 class OneLayerUnused(nn.Module):
     """Its layer `unused` has no gradients."""
 
@@ -237,6 +248,9 @@ def try_my_adam(MyAdam):
                 returned = optimizer.step()
             if returned is ...:
                 yield "what step() does", returned, None
+            held = (ours, *getattr(ours, "__dict__", {}).values())
+            borrowed = any(isinstance(thing, torch.optim.Optimizer) for thing in held)
+            yield "whether MyAdam is or has an optimizer of torch.optim", borrowed, False
             for (name, parameter), right in zip(model.named_parameters(), twin.parameters(), strict=True):
                 yield f"MyAdam({words}): {name} after step {step}", parameter, right
         same = all(a is b and a.requires_grad for a, b in zip(model.parameters(), objects, strict=True))
@@ -260,11 +274,12 @@ EXERCISES = [
             "The gradient is the w before the step. The speed of the first step is 4.",
         ),
         mistakes=(
-            Mistake("This is SGD without momentum.", (2.0, 1.0, 0.5), 2),
-            Mistake("At w = 0 the gradient is 0, but the speed is not.", (2.0, 0.0, 0.0)),
-            Mistake("The gradient of w² / 2 is w, not 2w.", (0.0, -2.0, -1.0)),
-            Mistake("PyTorch adds the whole gradient to the speed, not a half of it.", (3.0, 1.75, 0.6875)),
-            Mistake("The first step is made with the speed after it has grown, not with speed 0.", (4.0, 2.0, 0.0)),
+            Mistake("This is SGD without momentum.", (2, 1, 0.5), 2),
+            Mistake("At w = 0 the gradient is 0, but the speed is not.", (2, 0, 0)),
+            Mistake("The gradient of w² / 2 is w, not 2w.", (0, -2, -1)),
+            Mistake("PyTorch adds the whole gradient to the speed, not a half of it.", (3, 1.75, 0.6875)),
+            Mistake("After the first step, w is no longer 4: the speed grows before it is used.", (4, 2, 0)),
+            Mistake("The gradient is that of w before this step, not always that of the start.", (2, -1, -4.5)),
         ),
     ),
     Exercise(
@@ -294,6 +309,15 @@ EXERCISES = [
                 "Course14 8",
             ),
             Mistake("The model was not in training mode.", changed(train, "    model.train()\n", ""), 4),
+            Mistake(
+                "The function ends after the first batch, because return stands inside the loop.",
+                changed(train, "    return losses", "        return losses"),
+            ),
+            Mistake(
+                "loss_fn takes the outputs first, and the labels second.",
+                changed(train, "loss_fn(output, labels)", "loss_fn(labels, output)"),
+                "Course13 2",
+            ),
             Mistake(
                 "There is one step for each batch, not one for the epoch.",
                 one_step_at_the_end,
@@ -325,6 +349,11 @@ EXERCISES = [
                 changed(forgotten, "p is other", "torch.equal(p, other)"),
             ),
             Mistake("Two parameters can have the same shape.", of_the_same_shape),
+            Mistake(
+                "These are the parameters themselves. Their names are asked.",
+                changed(forgotten, "[name for", "[p for"),
+                "Course06 5",
+            ),
             Mistake("These are the parameters that the optimizer holds.", changed(forgotten, "if not any", "if any")),
         ),
     ),
@@ -379,6 +408,28 @@ EXERCISES = [
             Mistake(
                 "ε is added to the root, not under it.",
                 changed(MyAdam, "(s.sqrt() + self.eps)", "(s + self.eps).sqrt()"),
+            ),
+            Mistake(
+                "This is Adam of torch.optim. Write its step yourself.",
+                BorrowedAdam,
+            ),
+            Mistake(
+                "In the first step t is 0, and 1 - β**0 is 0. t counts this step, too.",
+                changed(
+                    changed(MyAdam, "        self.t += 1\n", ""),
+                    "(s.sqrt() + self.eps)",
+                    "(s.sqrt() + self.eps)\n        self.t += 1",
+                ),
+            ),
+            Mistake("s is a mean of squares. The formula has its root.", changed(MyAdam, "s.sqrt()", "s")),
+            Mistake(
+                "Before the first backward(), .grad is None, and None has no zero_().",
+                changed(MyAdam, "p.grad = None", "p.grad.zero_()"),
+                "Course14 4",
+            ),
+            Mistake(
+                "betas and eps are arguments: they may be different from the usual ones.",
+                changed(MyAdam, "lr, betas, eps\n", "lr, (0.9, 0.999), 1e-8\n"),
             ),
             Mistake("s is the mean of the squares of the gradients.", changed(MyAdam, "p.grad**2", "p.grad.abs()")),
             Mistake(
