@@ -35,6 +35,8 @@ HELPERS = {  # what else is pinned, and why
     "jupytext": "cells of scripts, for the notebooks",
     "nbclient": "runs the notebooks when they are woven",
     "filelock": "one process at a time, in a download and in a run's folder",
+    "rich": "the screen of the practice",
+    "watchfiles": "sees that a workbook was saved",
 }
 
 
