@@ -42,6 +42,14 @@ def test_a_lesson_has_five_exercises_most_of_them_to_write(lesson):
     assert "mend" in kinds or "find out" in kinds
 
 
+def test_the_course_has_more_than_a_hundred_exercises_and_at_most_a_third_are_predictions():
+    kinds = [task.kind for lesson in LESSONS.values() for task in lesson.tasks]
+    assert sorted(LESSONS) == [f"{n:02}" for n in range(21)]
+    assert len(kinds) >= 105
+    assert kinds.count("predict") <= len(kinds) / 3
+    assert sum(len(exercise.mistakes) for _, exercise in exercises()) >= 280
+
+
 @each_exercise
 def test_what_stands_there_first_is_not_done(lesson, exercise):
     (task,) = (task for task in lesson.tasks if task.number == exercise.number)
