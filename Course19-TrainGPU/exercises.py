@@ -32,9 +32,9 @@ numbers = ...
 # epoch 7, it needs the order of epoch 7 again. This class gives a different order each
 # time. Mend it, such that
 #
-# - the order depends on the seed and on the number of the epoch alone; every pair of
-#   them has an order of its own (seed 1, epoch 2 and seed 2, epoch 1 differ, too), also
-#   where a run has a thousand epochs,
+# - the order depends on the seed and on the number of the epoch alone,
+# - every pair of them has an order of its own, in a run of a thousand epochs, too (seed
+#   1, epoch 2 and seed 2, epoch 1 differ),
 # - nobody else's random numbers change when an order is made,
 # - after set_epoch(7, first=128), the first 128 numbers of epoch 7 are left out, and
 #   len() says how many are left.
@@ -103,11 +103,11 @@ class TinyNet(nn.Module):
 # good, and explodes when it is too large. A good rate is several times smaller than
 # that.
 #
-# For each rate of `rates`, take the next batch of `batches`, a list of pairs (images,
-# labels); after the last one begin again with the first. Note its loss as a Python
-# number. Then make one step of plain SGD (no momentum) with this rate on this batch, in
-# train mode. But if the loss is not finite, or more than 4 times the smallest loss so
-# far (this one included), stop the test at once, without a step.
+# `batches` is a list of pairs (images, labels). For each rate of `rates`, take the next
+# batch; after the last one comes the first one again. Note its loss as a Python number.
+# Then make one step of plain SGD (no momentum) with this rate on this batch, in train
+# mode. But stop the test at once, without a step, if the loss is not finite. Do the
+# same if it is more than 4 times the smallest loss so far (this one included).
 #
 # Return the list of losses; the one that ended the test is its last. The model may come
 # with gradients of an earlier batch. In the end, every parameter and buffer must be

@@ -49,9 +49,9 @@ def top_k_accuracy(logits, labels, k):
 
 
 # %% 4. Ask twice (write, 12 min)
-# A ship and its mirror image are both ships. So some people let the network answer
-# twice, for each picture and for its mirror image (left and right exchanged; Course
-# 03), and take the mean of the two probabilities. Return these means, (N, num_classes).
+# A ship and its mirror image (left and right exchanged; Course 03) are both ships. So
+# some people let the network answer twice: for each picture, and for its mirror image.
+# They take the mean of the two probabilities. Return these means, (N, num_classes).
 # images is (N, 3, H, W). The model may come in train mode, and has BatchNorm and
 # dropout. No graph is kept, and images stays as it is.
 
@@ -77,9 +77,9 @@ def photograph(path, mean, std):
 # answer is its largest probability. If a network is 90 % sure of 100 answers, about 90
 # of them should be right.
 #
-# Divide 0…1 into `bins` equal intervals, and put each answer into the interval of its
-# confidence (a confidence of exactly 1 belongs to the last one). In each interval, take
-# the mean confidence and the accuracy: how far are they apart? Return the mean of these
+# Divide 0…1 into `bins` equal intervals. Put each answer into the interval of its
+# confidence; exactly 1 belongs to the last one. In each interval, take the mean
+# confidence and the accuracy: how far are they apart? Return the mean of these
 # distances over all answers, as a Python number: an interval counts as much as it has
 # answers, an empty one not at all. probabilities is (N, num_classes), labels (N,).
 
