@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 counts = ...
 
 # %% 2. The size of each batch (write, 8 min)
-# count samples come in batches of batch_size. Return the sizes of all batches of an
+# `count` samples come in batches of `batch_size`. Return the sizes of all batches of an
 # epoch, in order, as a list: batch_sizes(10, 4) is [4, 4, 2]. No loader is needed.
 
 

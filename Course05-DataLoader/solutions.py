@@ -56,7 +56,9 @@ def try_channel_means(channel_means):
         pictures = [torch.rand(3, height, width) + i for i in range(count)]  # each brighter than the one before
         loader = DataLoader([(picture, 0) for picture in pictures], batch_size)
         right = torch.stack([torch.stack([picture[c] for picture in pictures]).mean() for c in range(3)])
-        yield f"the means of {count} pictures in batches of {batch_size}", channel_means(loader), right
+        means = channel_means(loader)
+        means = means.float() if isinstance(means, torch.Tensor) else means  # float64 is right, too
+        yield f"the means of {count} pictures in batches of {batch_size}", means, right
 
 
 # ---- 4 ----
@@ -77,12 +79,14 @@ def try_same_size_batches(same_size_batches):
     mixed = [(4, 6), (6, 4), (4, 6), (5, 5), (4, 6), (6, 4), (4, 5), (4, 6), (6, 4), (4, 6)]
     for sizes, batch_size, fewest in [(mixed, 2, 7), (mixed, 4, 5), (mixed, 1, 10), (mixed[::2], 3, 3)]:
         what = f"{len(sizes)} pictures, batch_size {batch_size}: "
-        batches = [[int(index) for index in batch] for batch in same_size_batches(list(sizes), batch_size)]
+        given = list(sizes)
+        batches = [[int(index) for index in batch] for batch in same_size_batches(given, batch_size)]
         yield what + "all indices, sorted", sorted(i for batch in batches for i in batch), list(range(len(sizes)))
         mixed_up = [sorted({sizes[i] for i in batch}) for batch in batches if len({sizes[i] for i in batch}) > 1]
         yield what + "the sizes in a batch that mixes them", (mixed_up or [None])[0], None
         yield what + "no batch is too large", all(len(batch) <= batch_size for batch in batches), True
         yield what + "the number of batches", len(batches), fewest
+        yield what + "sizes, afterwards", given, sizes
 
 
 def neighbours_of_one_size(sizes, batch_size):
@@ -144,6 +148,12 @@ def try_my_loader(MyLoader):
     yield "generators with equal seeds give equal orders, after any torch.manual_seed", orders[0] == orders[1], True
     yield "generators with different seeds give equal orders", orders[1] == orders[2], False
 
+    loader, _ = make(10, 4, seed=5)
+    before = torch.get_rng_state()
+    epoch(loader)
+    drawn = not torch.equal(torch.get_rng_state(), before)
+    yield "an epoch changes what torch.rand(3) gives next", drawn, False
+
     loader, _ = make(4, 2, seed=0)
     every = {tuple(epoch(loader)) for _ in range(400)}
     yield "different orders of 4 samples in 400 epochs", len(every), 24
@@ -177,6 +187,23 @@ class LabelsShuffledApart(MyLoader):
         other = torch.randperm(len(self.dataset), generator=self.generator)
         for some, others in zip(order.split(self.batch_size), other.split(self.batch_size), strict=True):
             yield torch.stack([self.dataset[i][0] for i in some]), torch.tensor([self.dataset[i][1] for i in others])
+
+
+class SeedOfAll(MyLoader):
+    def __iter__(self):
+        self.epoch = getattr(self, "epoch", 0) + 1
+        torch.manual_seed(self.generator.initial_seed() * 1000 + self.epoch)
+        for some in torch.randperm(len(self.dataset)).split(self.batch_size):
+            yield torch.stack([self.dataset[i][0] for i in some]), torch.tensor([self.dataset[i][1] for i in some])
+
+
+class DatasetShuffled(MyLoader):
+    def __iter__(self):
+        order = torch.randperm(len(self.dataset), generator=self.generator)
+        self.dataset[:] = [self.dataset[i] for i in order]
+        for start in range(0, len(order), self.batch_size):
+            samples = self.dataset[start : start + self.batch_size]
+            yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
 
 
 class BatchesShuffled(MyLoader):
@@ -376,6 +403,24 @@ EXERCISES = [
                 changed(MyLoader, "torch.stack([image for image, _ in samples])", "[image for image, _ in samples]"),
                 4,
             ),
+            Mistake(
+                "These are two lists. The pictures of a batch are one tensor, and so are its labels.",
+                changed(
+                    changed(
+                        MyLoader, "torch.stack([image for image, _ in samples])", "[image for image, _ in samples]"
+                    ),
+                    "torch.tensor([label for _, label in samples])",
+                    "[label for _, label in samples]",
+                ),
+                4,
+            ),
+            Mistake("return ends __iter__. yield hands out a batch and goes on.", changed(MyLoader, "yield", "return")),
+            Mistake(
+                "The epoch sets the seed of all random numbers. Draw from the generator, and set no seed.",
+                SeedOfAll,
+                6,
+            ),
+            Mistake("Each epoch shuffles dataset itself: shuffle indices.", DatasetShuffled, 7),
         ),
     ),
 ]
