@@ -104,6 +104,7 @@ def try_accuracy(accuracy):
         samples = [(image, (label + 1) % 6) for image, label in samples[:wrong]] + samples[wrong:]
         what = f"{right} of {right + wrong} answers are right, in batches of {batch_size}"
         yield what, accuracy(brightest.train(), DataLoader(samples, batch_size)), right / (right + wrong)
+        yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
 
 
 # ---- 4 ----
@@ -122,7 +123,7 @@ class Watch(nn.Module):
     """Passes its input on, and notes whether gradients are recorded."""
 
     def forward(self, x):
-        self.recorded = torch.is_grad_enabled()
+        Watch.recorded = torch.is_grad_enabled()  # of the class: a copy of the model notes it, too
         return x
 
 
@@ -136,9 +137,12 @@ def try_predict(predict):
         yield f"a model in {before} mode: its logits", predict(model, images), right
         modes = [module.training for module in model.modules()]
         yield f"a model in {before} mode: afterwards, training of all its modules", modes, [training] * 6
-        yield "gradients were recorded on the way", model[4].recorded, False
+        yield "gradients were recorded on the way", Watch.recorded, False
         yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
         yield "afterwards, all parameters require a gradient", all(p.requires_grad for p in model.parameters()), True
+    with torch.no_grad():
+        predict(model, images)
+        yield "called inside torch.no_grad(): afterwards, gradients are recorded", torch.is_grad_enabled(), False
 
 
 # ---- 5 ----
@@ -161,7 +165,7 @@ def try_mlp(Mlp):
         images = torch.randn(batch, 3, 4, 5)
         given = list(widths)
         network = Mlp(given)
-        logits = network(images)
+        logits = network(images.clone())
         name = f"Mlp({widths})"
         yield f"{name}: the shape of its logits for {batch} pictures (3, 4, 5)", _shape(logits), (batch, widths[-1])
         shapes = [tuple(parameter.shape) for parameter in network.parameters()]
@@ -227,6 +231,15 @@ EXERCISES = [
                 "Write the layer itself: its parameters are weight and bias, not those of a layer in it.", LinearInside
             ),
             Mistake(
+                "Each call makes new weights, so nothing can be learned. Make them in __init__.",
+                changed(
+                    changed(MyLinear, "        self.", "        self.size = out_features, in_features\n        # "),
+                    "        return",
+                    "        self.weight = nn.Parameter(torch.randn(self.size))\n"
+                    "        self.bias = nn.Parameter(torch.zeros(self.size[0]))\n        return",
+                ),
+            ),
+            Mistake(
                 "All weights begin equal, so all of them would learn the same.",
                 changed(MyLinear, "torch.randn(out_features", "torch.zeros(out_features"),
             ),
@@ -268,9 +281,17 @@ EXERCISES = [
                 changed(changed(accuracy, "right +=", "right ="), "seen +=", "seen ="),
             ),
             Mistake(
+                "Gradients are switched off for all that follows, too. `with` ends by itself.",
+                changed(accuracy, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+                6,
+            ),
+            Mistake(
                 "In training mode, dropout sets some of the numbers to 0.",
                 changed(accuracy, "model.eval()", "model.train()"),
                 6,
+            ),
+            Mistake(
+                "A tensor with one number is not yet a Python float.", changed(accuracy, ".item()", ""), "Course00 3"
             ),
             Mistake(
                 "That is the number of right answers. The share was asked for.",
@@ -305,6 +326,14 @@ EXERCISES = [
             Mistake(
                 "Gradients are switched off for all that follows, too. `with` ends by itself.",
                 changed(predict, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+            ),
+            Mistake(
+                "Gradients may have been off before. Then they have to stay off. `with` takes care of it.",
+                changed(
+                    changed(predict, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+                    "    return",
+                    "    torch.set_grad_enabled(True)\n    return",
+                ),
             ),
             Mistake(
                 "These are the classes. Return the logits themselves.",
