@@ -25,10 +25,10 @@ kernel = [
 output = ...
 
 # %% 2. Move the picture (write, 10 min)
-# Return a kernel, a tensor of shape (7, 7), that moves a picture `down` pixels down and
-# `right` pixels to the right, if it is used with padding="same". Both are whole numbers
-# from -3 to 3; negative ones move up and to the left. Zeros come in at the border. One
-# weight is 1.
+# Return a kernel, a tensor of floats of shape (7, 7), that moves a picture `down` pixels
+# down and `right` pixels to the right, if it is used with padding="same". Both are whole
+# numbers from -3 to 3; negative ones move up and to the left. Zeros come in at the
+# border. One weight is 1.
 
 
 def moving_kernel(down, right):
@@ -48,10 +48,10 @@ def settings(before, after):
 
 # %% 4. Edges of a photograph (mend, 10 min)
 # (Course 03) picture is a NumPy array of bytes, as Pillow and OpenCV make it:
-# (height, width, 3), 0 to 255. The function should make it grey, with numbers from 0 to
-# 1, and return its vertical edges: a float32 tensor of shape (height, width). The shape
-# is right, and what you would see is noise. Mend it; the kernel and the last line are
-# right.
+# (height, width, 3), 0 to 255. The function should make it grey: the mean of the three
+# colours, from 0 to 1. It should return the vertical edges: a float32 tensor of shape
+# (height, width). The shape is right, and what you would see is noise. Mend it; the
+# kernel and the last line are right.
 
 
 def vertical_edges(picture):

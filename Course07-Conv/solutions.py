@@ -28,12 +28,18 @@ def moving_kernel(down, right):
 
 
 def try_moving_kernel(moving_kernel):
-    image = torch.rand(6, 9)
+    image, kernels = torch.rand(6, 9), []
     for down, right in [(0, 1), (2, 0), (0, -3), (-1, 2), (3, 3), (0, 0)]:
         what, kernel = called(moving_kernel, down, right)
         yield f"the shape and dtype of {what}", _in_short(kernel), ((7, 7), torch.float32)
         moved = F.conv2d(image[None, None], kernel[None, None], padding="same")[0, 0]
         yield f"what {what} makes of a picture", moved, F.pad(image, [right, -right, down, -down])
+        kernels.append((kernel, kernel.clone()))
+    kept = all(torch.equal(kernel, before) for kernel, before in kernels)
+    yield "a kernel stays as it is when the next one is made", kept, True
+
+
+ONE_FOR_ALL = torch.zeros(7, 7)
 
 
 def _in_short(value):
@@ -91,7 +97,9 @@ def try_vertical_edges(vertical_edges):
         grey = np.pad(picture.mean(axis=2) / 255, 1)
         brighter = (grey[:, 2:] - grey[:, :-2]) / 4  # right minus left
         right = brighter[:-2] + 2 * brighter[1:-1] + brighter[2:]
+        before = picture.copy()
         yield f"vertical_edges(picture), picture {shape}", vertical_edges(picture), torch.from_numpy(right).float()
+        yield "the picture, afterwards, is what it was", np.array_equal(picture, before), True
 
 
 # ---- 5 ----
@@ -134,6 +142,16 @@ def try_conv(conv):
         right(image, kernel, stride=2, padding=1),
     )
     yield "the image, afterwards", image, before
+
+
+def negative_indices(image, kernel, stride=1, padding=0):
+    (height, width), (k, m) = image.shape, kernel.shape
+    output = torch.zeros((height + 2 * padding - k) // stride + 1, (width + 2 * padding - m) // stride + 1)
+    for i, j, u, v in product(*map(range, output.shape), range(k), range(m)):
+        row, column = i * stride + u - padding, j * stride + v - padding
+        if row < height and column < width:
+            output[i, j] += kernel[u, v] * image[row, column]
+    return output
 
 
 # ---- The exercises ----
@@ -193,6 +211,10 @@ EXERCISES = [
                 "A picture of floats needs a kernel of floats.",
                 changed(moving_kernel, "torch.zeros(7, 7)", "torch.zeros(7, 7, dtype=torch.int64)"),
                 10,
+            ),
+            Mistake(
+                "All calls return one and the same tensor: make a new one in each.",
+                changed(moving_kernel, "torch.zeros(7, 7)", "ONE_FOR_ALL.zero_()"),
             ),
             Mistake("That is half right: the other direction is not used.", changed(moving_kernel, "3 - down", "3")),
         ),
@@ -295,6 +317,16 @@ EXERCISES = [
             ),
             Mistake(
                 "The output has one row and one column too many.", changed(conv, "// stride + 1", "// stride + 2"), 7
+            ),
+            Mistake(
+                "F.pad has zeros on the left and right only: four numbers are needed.",
+                changed(conv, "[padding] * 4", "[padding] * 2"),
+                6,
+            ),
+            Mistake(
+                "A negative index counts from the end: image[-1] is the last row, and no zero.",
+                negative_indices,
+                6,
             ),
             Mistake("The mean of the products was not asked for: add them up.", changed(conv, ".sum()", ".mean()"), 2),
             Mistake(
