@@ -25,9 +25,10 @@ def output_size(size, kernel_size, stride=1, padding=0, dilation=1):
 
 
 # %% 3. How many numbers are learned? (write, 10 min)
-# How many parameters has nn.Conv2d with these arguments? With groups=2, the channels are
-# split into two halves: each kernel sees only the input channels of its own half, and
-# with more groups a smaller share of them.
+# How many parameters has nn.Conv2d with these arguments? Return an int. kernel_size is
+# one number: kernels are square. With groups=2, the channels are split into two halves:
+# each kernel sees only the input channels of its own half. With more groups, it sees a
+# smaller share of them.
 
 
 def count_parameters(in_channels, out_channels, kernel_size, groups=1, bias=True):

@@ -83,6 +83,16 @@ def try_one_number(one_number):
         for n, k, row, column in [(0, 0, 0, 0), (1, 3, 2, 1), (1, 2, maps.shape[2] - 1, maps.shape[3] - 1)]:
             what = f"image {n}, channel {k}, row {row}, column {column}, with {kernel_size=}, {stride=}, {padding=}"
             yield what, one_number(images, conv, n, k, row, column), maps[n, k, row, column]
+            yield "afterwards, conv and images are what they were", torch.allclose(conv(images), maps), True
+
+
+def negative_indices(images, conv, n, k, row, column):
+    total = conv.bias[k]
+    for u, v in product(*map(range, conv.kernel_size)):
+        i, j = row * conv.stride[0] + u - conv.padding[0], column * conv.stride[1] + v - conv.padding[1]
+        if i < images.shape[2] and j < images.shape[3]:
+            total = total + (images[n, :, i, j] * conv.weight[k, :, u, v]).sum()
+    return total
 
 
 # ---- The exercises ----
@@ -99,7 +109,8 @@ EXERCISES = [
             "The kernel can stand at 30 places in a row. Stride 2 takes every second one of them.",
         ),
         mistakes=(
-            Mistake("Padding is 0 here: the kernel cannot stand at the border.", (64, 6, 16, 16)),
+            Mistake("Round down, and do not pad: the kernel needs pixels under all of its weights.", (64, 6, 16, 16)),
+            Mistake("There are no half pixels. What happens to the part behind the point?", (64, 6, 15.5, 15.5)),
             Mistake("The channels that come out are the layer's second number.", (64, 3, 15, 15)),
             Mistake("That is stride 1. With stride 2 the kernel moves two pixels at a time.", (64, 6, 30, 30)),
             Mistake("A batch has four axes: the number of images comes first.", (6, 15, 15)),
@@ -123,6 +134,10 @@ EXERCISES = [
             Mistake("A size is a whole number: round down.", changed(output_size, "//", "/"), 4),
             Mistake(
                 "Dilation is not used yet.", changed(output_size, "dilation * (kernel_size - 1) + 1", "kernel_size")
+            ),
+            Mistake(
+                "Not only one gap gets wider: all of them do.",
+                changed(output_size, "dilation * (kernel_size - 1) + 1", "kernel_size + dilation - 1"),
             ),
             Mistake("k weights have k - 1 gaps.", changed(output_size, "(kernel_size - 1) + 1", "kernel_size")),
         ),
@@ -157,6 +172,31 @@ EXERCISES = [
             Mistake(
                 "With groups, a kernel sees only its share of the channels.",
                 changed(count_parameters, "in_channels // groups", "in_channels"),
+            ),
+            Mistake(
+                "All groups count, not only the first one: there are still out_channels kernels.",
+                changed(count_parameters, "out_channels * (in", "out_channels // groups * (in"),
+            ),
+            Mistake(
+                "All groups count, not only the first one: there are still out_channels kernels.",
+                changed(
+                    changed(count_parameters, "out_channels * (in", "out_channels // groups * (in"),
+                    "(out_channels if",
+                    "(out_channels // groups if",
+                ),
+            ),
+            Mistake(
+                "groups makes kernels smaller. Each kernel still has a whole bias.",
+                changed(count_parameters, "(out_channels if", "(out_channels // groups if"),
+            ),
+            Mistake(
+                "There is not only one bias: each kernel has its own.",
+                changed(count_parameters, "(out_channels if", "(1 if"),
+                2,
+            ),
+            Mistake(
+                "A number of parameters is a whole number, and `/` makes a float.",
+                changed(count_parameters, "//", "/"),
             ),
         ),
     ),
@@ -201,6 +241,16 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake("The bias is missing.", changed(one_number, " + conv.bias[k]", "")),
+            Mistake(
+                "The bias is added once, not to each product.",
+                changed(one_number, "conv.weight[k]).sum() + conv.bias[k]", "conv.weight[k] + conv.bias[k]).sum()"),
+            ),
+            Mistake("conv.bias has a number for each kernel.", changed(one_number, "conv.bias[k]", "conv.bias"), 2),
+            Mistake(
+                "A negative index counts from the end: images[n, :, -1] is the last row, and no zero.",
+                negative_indices,
+                4,
+            ),
             Mistake(
                 "With stride s, the patch of row r begins in row r * s.",
                 changed(one_number, "row * conv.stride[0], column * conv.stride[1]", "row, column"),
