@@ -52,11 +52,12 @@ class SmallNet(nn.Module):
 
 def try_small_net(SmallNet):
     network = SmallNet()
-    shapes = {name: tuple(parameter.shape) for name, parameter in network.state_dict().items()}
+    state = network.state_dict()
+    shapes = {name: tuple(parameter.shape) for name, parameter in state.items()}
     before = {"conv.weight": (8, 3, 3, 3), "conv.bias": (8,), "linear.weight": (10, 2048), "linear.bias": (10,)}
     yield "the names and shapes of the state_dict", shapes, before
-    weight, bias, last_weight, last_bias = network.state_dict().values()
-    for height, width in [(32, 32), (48, 48), (40, 61), (35, 32)]:
+    weight, bias, last_weight, last_bias = [state[name] for name in before]
+    for height, width in [(32, 32), (48, 48), (40, 61), (35, 32), (96, 70)]:
         images = torch.randn(2, 3, height, width)
         logits = network(images)
         yield f"the shape of the logits for pictures of {height}x{width}", _shape(logits), (2, 10)
@@ -102,7 +103,9 @@ def try_seen(seen):
         for window, stride in layers:
             x = F.avg_pool1d(x, window, stride)
         x[0, 0, 0].backward()
-        yield *called(seen, list(layers)), int((row.grad != 0).sum())
+        given = list(layers)
+        yield *called(seen, given), int((row.grad != 0).sum())
+        yield "layers, afterwards", given, layers
 
 
 # ---- 5 ----
@@ -224,6 +227,10 @@ EXERCISES = [
                 "Some pixels count no longer: the picture is cut, or pixels are left out.",
                 changed(SmallNet, "self.conv(images)", "self.conv(images[:, :, :32, :32])"),
             ),
+            Mistake(
+                "interpolate looks at a few pixels only. In a large picture, most pixels do not count.",
+                changed(SmallNet, "self.conv(images)", "self.conv(F.interpolate(images, (32, 32), mode='bilinear'))"),
+            ),
         ),
     ),
     Exercise(
@@ -245,6 +252,14 @@ EXERCISES = [
                 "The stride of a layer changes the step for the layers behind it, not for the layer itself.",
                 changed(
                     changed(seen, "        step *= stride\n", ""), "pixels +=", "step *= stride\n        pixels +="
+                ),
+            ),
+            Mistake(
+                "The list is empty afterwards: go through layers without pop(), or take a copy.",
+                changed(
+                    changed(seen, "for window, stride in layers:", "while layers:"),
+                    "        pixels +=",
+                    "        window, stride = layers.pop(0)\n        pixels +=",
                 ),
             ),
             Mistake("A window of 3 adds two pixels to the one that is there.", changed(seen, "(window - 1)", "window")),
