@@ -73,6 +73,8 @@ def try_merge(merge):
         yield f"{name}: its output", merged(x), right
         after = [parameter for layer in (first, second) for parameter in layer.parameters()]
         yield "the two layers, afterwards, are what they were", all(map(torch.equal, after, before)), True
+        yield "afterwards, the two layers can be trained", all(p.requires_grad for p in after), True
+        yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
         trainable = [p.requires_grad and p.is_leaf for p in merged.parameters()]
         yield f"{name}: weight and bias are parameters that can be trained", trainable, [True, True]
 
@@ -117,6 +119,12 @@ def try_build(build):
     lowest = network(rings).min().item()
     words = "below zero" if lowest < 0 else "above zero" if lowest > 0 else "zero"
     yield "its lowest answer, after training", words, "below zero"
+    points = torch.randn(50, 2, requires_grad=True)
+    network(points).sum().backward()
+    slopes = points.grad[points.grad.norm(dim=1).argsort()]  # a straight boundary: all of them point the same way
+    lengths = slopes.norm(dim=1) * slopes[-1].norm()
+    across = (slopes[:, 0] * slopes[-1, 1] - slopes[:, 1] * slopes[-1, 0]).abs()
+    yield "after training, its boundary is one straight line", bool((across <= 1e-3 * lengths).all()), False
     right = ((network(rings)[:, 0] > 0).float() == labels).float().mean().item()
     yield "after training, at least 95% of the points are right", right >= 0.95, True
 
@@ -181,6 +189,9 @@ EXERCISES = [
             Mistake("At x = 3, both parts count.", (0, 2, 8, 0, 2, 2)),
             Mistake("The slope of a part that is switched off is 0.", (0, 2, 2, -1, -1, -1), 7),
             Mistake("At x = 3, the slopes of both parts add up, each with its factor.", (0, 2, 2, 0, 2, 2), 7),
+            Mistake("relu is not used: it makes zero of what is below zero.", (7, 5, 2, -1, -1, -1)),
+            Mistake("First the three values, then the three slopes.", (0, 0, 2, 2, 2, -1)),
+            Mistake("At x = 3, the first part still rises: its slope counts, too.", (0, 2, 2, 0, 2, -3), 7),
             Mistake("A slope has the factor of its part, too.", (0, 2, 2, 0, 1, 0), 7),
         ),
     ),
@@ -223,6 +234,14 @@ EXERCISES = [
                 "Course00 6",
             ),
             Mistake(
+                "The logits themselves have changed: `-=` writes into them.",
+                changed(
+                    softmax,
+                    "powers = (logits - logits.amax(dim=dim, keepdim=True)).exp()",
+                    "logits -= logits.amax(dim=dim, keepdim=True)\n    powers = logits.exp()",
+                ),
+            ),
+            Mistake(
                 "These are not probabilities yet: they have to add up to 1.",
                 changed(softmax, " / powers.sum(dim=dim, keepdim=True)", ""),
             ),
@@ -261,6 +280,10 @@ EXERCISES = [
                 changed(merge, "first.in_features, second.out_features", "first.out_features, second.out_features"),
             ),
             Mistake(
+                "Gradients are switched off for all that follows, too. `with` ends by itself.",
+                changed(merge, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+            ),
+            Mistake(
                 "Assigning to a parameter makes it something else: write the numbers into it with copy_.",
                 changed(
                     merge,
@@ -282,7 +305,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                "The ReLU behind the last layer makes zero of all answers below zero: class 0 is never the answer.",
+                "The activation behind the last layer gives nothing below zero: class 0 is never the answer.",
                 changed(
                     changed(build, "        nn.ReLU(),\n", ""), "nn.Linear(16, 1),", "nn.Linear(16, 1), nn.ReLU(),"
                 ),
@@ -291,6 +314,13 @@ EXERCISES = [
                 "A sigmoid is never below zero. The boundary is at zero here, so the output needs no activation.",
                 changed(build, "nn.Linear(16, 1),", "nn.Linear(16, 1), nn.Sigmoid(),"),
                 6,
+            ),
+            Mistake(
+                "An activation behind the last layer changes the numbers there. It does not bend the boundary.",
+                changed(
+                    changed(build, "        nn.ReLU(),\n", ""), "nn.Linear(16, 1),", "nn.Linear(16, 1), nn.Tanh(),"
+                ),
+                4,
             ),
             Mistake(
                 "Without activations between them, three layers are only one.",
