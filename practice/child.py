@@ -65,7 +65,7 @@ def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Calla
     out = FirstLines()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            verdict = judge(exercise, names[exercise.name], task.kind in ("write", "mend"), before_trial)
+            verdict = judge(exercise, names[exercise.name], task.kind != "predict", before_trial)
         except Exception as error:  # noqa: BLE001  an object that even breaks ==, say
             verdict = Verdict("wrong", f"{exercise.name}: {type(error).__name__}: {error}")
     return replace(verdict, told=verdict.told[:1000], printed=out.shown())

@@ -6,6 +6,7 @@ import inspect
 import io
 import math
 import random
+import re
 import textwrap
 import traceback
 import types
@@ -59,6 +60,7 @@ class Difference:
     what: str
     got: Any
     expected: Any = None
+    tolerance: float = 1e-4
 
     def same_as(self, other: "Difference | None") -> bool:
         """Whether a different answer went wrong in the same row, in the same way."""
@@ -100,7 +102,7 @@ def source_of(answer: Any) -> str:
 def judge(
     exercise: Exercise, answer: Any, may_tell: bool = True, before_trial: Callable[[], None] = lambda: None
 ) -> Verdict:
-    """The verdict on an answer. may_tell: whether what is right may be said; not for a prediction.
+    """The verdict on an answer. may_tell: whether what is right may be said: not for a prediction.
 
     before_trial is called before each trial: that of the answer, which may print, and those of the known mistakes.
     """
@@ -108,9 +110,9 @@ def judge(
         return Verdict("todo")
     if problem := _wrong_kind(exercise, answer):
         return Verdict("wrong", problem)
-    spy = _Spy(answer) if isinstance(answer, types.FunctionType) else None
+    spy = _spied(answer) if isinstance(answer, types.FunctionType) else None
     before_trial()
-    difference = first_difference(exercise, spy.wrapped if spy else answer)
+    difference = first_difference(exercise, spy or answer)
     if difference is None:
         return Verdict("done")
     if difference.got is TO_DO or (spy and spy.result is TO_DO):
@@ -136,7 +138,7 @@ def first_difference(exercise: Exercise, answer: Any) -> Difference | None:
     try:
         for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
             if not same(got, expected, *tolerance):
-                return Difference(row, what, got, expected)
+                return Difference(row, what, got, expected, *tolerance)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a learner's code raises, they are told
         return Difference(row + 1, "it", error)
     finally:
@@ -153,44 +155,35 @@ def same(got: Any, expected: Any, tolerance: float = 1e-4) -> bool:
     in shape and dtype, too.
     """
     if isinstance(expected, Tensor):
-        if not isinstance(got, Tensor) or got.shape != expected.shape or got.dtype != expected.dtype:
-            return False
-        return torch.allclose(got.detach().cpu(), expected.detach(), rtol=tolerance, atol=tolerance, equal_nan=True)
-    if isinstance(expected, bool) or expected is None or isinstance(expected, str | type):
-        return type(got) is type(expected) and got == expected
-    if isinstance(expected, int):
-        return isinstance(got, int) and not isinstance(got, bool) and got == expected
-    if isinstance(expected, float):
-        if not isinstance(got, int | float) or isinstance(got, bool):
-            return False
+        is_alike = isinstance(got, Tensor) and (got.shape, got.dtype) == (expected.shape, expected.dtype)
+        return is_alike and torch.allclose(got.detach().cpu(), expected.detach(), tolerance, tolerance, equal_nan=True)
+    if isinstance(expected, list | tuple):
+        is_alike = isinstance(got, list | tuple) and len(got) == len(expected)
+        return is_alike and all(same(g, e, tolerance) for g, e in zip(got, expected, strict=True))
+    if isinstance(expected, dict):
+        is_alike = isinstance(got, dict) and got.keys() == expected.keys()
+        return is_alike and all(same(got[key], value, tolerance) for key, value in expected.items())
+    if isinstance(expected, float) and isinstance(got, int | float) and not isinstance(got, bool):
         both_nan = math.isnan(got) and math.isnan(expected)
         return both_nan or math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
-    if isinstance(expected, list | tuple):
-        is_sequence = isinstance(got, list | tuple) and len(got) == len(expected)
-        return is_sequence and all(same(g, e, tolerance) for g, e in zip(got, expected, strict=True))
-    if isinstance(expected, dict):
-        is_dict = isinstance(got, dict) and got.keys() == expected.keys()
-        return is_dict and all(same(got[key], value, tolerance) for key, value in expected.items())
     if type(got) is not type(expected):
         return False
     equal = got == expected
     return bool(equal.all() if hasattr(equal, "all") else equal)  # NumPy compares number by number
 
 
-class _Spy:
-    """A learner's function, with a note of its last call: what went in, and what came out."""
+def _spied(function: Callable) -> Callable:
+    """A learner's function that notes its last call: what went in, and what came out."""
 
-    def __init__(self, function: types.FunctionType):
-        self.call, self.result, self.returned = "", None, False
+    @functools.wraps(function)
+    def spy(*args, **kwargs):
+        spy.call, spy.returned = _call_in_words(function, args, kwargs), False
+        spy.result = function(*args, **kwargs)
+        spy.returned = True
+        return spy.result
 
-        @functools.wraps(function)
-        def wrapped(*args, **kwargs):
-            self.call, self.returned = _call_in_words(function, args, kwargs), False
-            self.result = function(*args, **kwargs)
-            self.returned = True
-            return self.result
-
-        self.wrapped = wrapped
+    spy.call, spy.result, spy.returned = "", None, False
+    return spy
 
 
 def _is_code(value: Any) -> bool:
@@ -208,13 +201,13 @@ def _wrong_kind(exercise: Exercise, answer: Any) -> str:
     return ""
 
 
-def _in_words(exercise: Exercise, difference: Difference, spy: _Spy | None, may_tell: bool) -> str:
+def _in_words(exercise: Exercise, difference: Difference, spy: Callable | None, may_tell: bool) -> str:
     got, expected = difference.got, difference.expected
     if isinstance(got, BaseException):
         if spy and spy.returned:  # the trial could not go on with what it was given
-            return f"{spy.call} returned {described(spy.result)}: nothing to go on with"
-        where = _own_line(got)
-        return f"{spy.call if spy else exercise.name} raised {type(got).__name__}: {got}{where}"
+            then = f"used, that raised {_raised(got)}" if callable(spy.result) else "nothing to go on with"
+            return f"{spy.call} returned {described(spy.result)}: {then}"
+        return f"{spy.call if spy else exercise.name} raised {_raised(got)}"
     if got is None and spy and spy.result is None:
         return f"{difference.what}: got None. Is there a return?"
     if not may_tell:
@@ -222,7 +215,7 @@ def _in_words(exercise: Exercise, difference: Difference, spy: _Spy | None, may_
     if isinstance(got, Tensor) and isinstance(expected, Tensor) and got.shape == expected.shape:
         if got.dtype != expected.dtype:
             return f"{difference.what}: got numbers of {got.dtype}, expected {expected.dtype}"
-        wrong = ~torch.isclose(got.detach(), expected.detach(), rtol=1e-4, atol=1e-4)
+        wrong = ~torch.isclose(got.detach(), expected.detach(), rtol=difference.tolerance, atol=difference.tolerance)
         if got.numel() > 12 and wrong.any():
             place = tuple(wrong.nonzero()[0].tolist())
             there = f"at {list(place)} got {got[place].item():.4g}, expected {expected[place].item():.4g}"
@@ -232,11 +225,12 @@ def _in_words(exercise: Exercise, difference: Difference, spy: _Spy | None, may_
     return f"{difference.what}: got {described(got)}, expected {described(expected)}"
 
 
-def _own_line(error: BaseException) -> str:
-    """The line of the workbook where an exception arose: of the program that runs, as Python sees it."""
-    own = ("__main__", "workbook")
+def _raised(error: BaseException) -> str:
+    """An exception, the first two lines of its text, and the line of the workbook where it arose, if it was there."""
+    text = " ".join(line.strip() for line in str(error).strip().split("\n")[:2])
+    own = ("__main__", "workbook")  # the program that runs, as Python names it
     lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_globals.get("__name__") in own]
-    return f" (your line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {text}" + (f" (your line {lines[-1]})" if lines else "")
 
 
 def described(value: Any) -> str:
@@ -248,7 +242,7 @@ def described(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in at most 80 characters; a large tensor by its shape."""
+    """A value in at most 80 characters; a large tensor by its shape, and a path by its name."""
     if isinstance(value, Tensor):
         if value.numel() > 12:
             return f"tensor {tuple(value.shape)}"
@@ -256,7 +250,7 @@ def shown(value: Any) -> str:
     if type(value) is float and math.isfinite(value):
         return str(float(f"{value:.7g}"))
     try:
-        text = " ".join(repr(value).split())
+        text = re.sub(r"\w*Path\('(?:[^']*/)?([^'/]*)'\)", r"\1", " ".join(repr(value).split()))
     except Exception:  # noqa: BLE001  a learner's own __repr__
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -35,7 +35,7 @@ def run_cells(lesson: Lesson, number: int, code: str | None = None) -> dict:
 def verdict_on(lesson: Lesson, exercise: Exercise, answer) -> Verdict:
     """The verdict that a learner gets."""
     (task,) = (task for task in lesson.tasks if task.number == exercise.number)
-    return judge(exercise, answer, may_tell=task.kind in ("write", "mend"))
+    return judge(exercise, answer, may_tell=task.kind != "predict")
 
 
 # ---- One operator, constant or line changed at a time ----------------------------------------------------------------

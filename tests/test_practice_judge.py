@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,6 +219,27 @@ class Broken:
 
     def __repr__(self):
         raise RuntimeError("no repr")
+
+
+def test_what_is_told_of_a_wrong_answer_names_what_differs_and_stays_short():
+    def told(answer, *rows):
+        return judge(Exercise(1, "answer", 1, lambda: None, lambda f: [row(f) for row in rows], (), ()), answer).told
+
+    def network():
+        return torch.nn.Linear(3, 2)
+
+    sixteen = torch.zeros(4, 4)
+    near = told(lambda: sixteen + 1e-5, lambda f: ("it", f(), sixteen, 1e-6))
+    assert near == "it: 16 of 16 numbers are wrong; at [0, 0] got 1e-05, expected 0"
+    files = [Path("folder") / "a.jpg", Path("/folder/b.jpg")]
+    assert told(lambda: files, lambda f: ("it", f(), files[1:])) == "it: got [a.jpg, b.jpg], expected [b.jpg]"
+    unfit = told(network, lambda f: ("it", f()(torch.zeros(5, 4)), 3))
+    assert "used, that raised RuntimeError: " in unfit and "cannot be multiplied" in unfit
+    state = {f"layer{n}.weight": 3 for n in range(9)}
+    strict = told(lambda: network().load_state_dict(state), lambda f: ("it", f(), 3))
+    assert (
+        "raised RuntimeError: Error(s) in loading" in strict and "Missing key" in strict and "Unexpected" not in strict
+    )
 
 
 # ---- Processes -------------------------------------------------------------------------------------------------------
