@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +50,7 @@ class Workbook:
 
     def is_outdated(self) -> bool:
         """Whether exercises.py has changed since this copy was made of it."""
-        of = re.search(
-            r"^# Your copy of \S+ \((\w{8})\)", self.read(), re.MULTILINE
-        )  # a notebook's header may come first
+        of = re.search(r"^# Your copy of \S+ \(\w{8}\)", self.read(), re.MULTILINE)  # below a notebook's header, maybe
         return bool(of) and not self.first_line.startswith(of[0])
 
     def missing(self) -> list[int]:
@@ -65,23 +62,11 @@ class Workbook:
         """Make the file anew, or the cell of that number. Returns where the old file is kept."""
         if not self.path.exists():
             return self.make()
-        text = "" if number is None else self.with_cell_of_starter(number)
+        text = self.first_line + self.lesson.starter if number is None else self.with_cell_of_starter(number)
         names = (self.path.with_suffix(f".old-{n}.py") for n in itertools.count(1))
         kept = next(path for path in names if not path.exists())
-        try:
-            if number is None:
-                self.path.rename(kept)
-            else:
-                shutil.copy2(self.path, kept)
-        except OSError as error:
-            raise UserError(
-                f"cannot keep {shown(self.path)} as {kept.name} ({error.strerror}): mend that first"
-            ) from None
-        if number is None:
-            self.make()
-        else:
-            with atomic_write(self.path) as beside:
-                beside.write_text(text, encoding="utf-8")
+        with atomic_write(self.path, keep_old_as=kept) as beside:
+            beside.write_text(text, encoding="utf-8")
         return kept
 
     def with_cell_of_starter(self, number: int) -> str:
