@@ -3,17 +3,13 @@
 A solutions.py imports `Exercise`, `Mistake`, `called` and `changed`; the last cell of a workbook calls `check`.
 """
 
+from importlib import import_module
+
 __all__ = ["Exercise", "Mistake", "called", "changed", "check"]
 
 
 def __getattr__(name: str):
     """These names import PyTorch, which takes seconds: not before one of them is used."""
-    if name == "check":
-        from practice.child import check
-
-        return check
-    if name in __all__:
-        from practice import exercise
-
-        return getattr(exercise, name)
-    raise AttributeError(f"module 'practice' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'practice' has no attribute {name!r}")
+    return getattr(import_module("practice.child" if name == "check" else "practice.exercise"), name)

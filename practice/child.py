@@ -46,88 +46,84 @@ class FirstLines(io.TextIOBase):
         return lines + more
 
 
-def check(lesson: str, names: dict) -> None:
+def check(name: str, names: dict) -> None:
     """Judge what a workbook has defined: its last cell calls it, in an editor, a notebook or a terminal."""
     if _judging or names.get("__name__") == "__mp_main__":  # a worker of a DataLoader reads the file again
         return
     from practice import screen
 
-    found, _ = find(lesson)
-    exercises = {exercise.number: exercise for exercise in found.exercises()}
-    verdicts = {task.number: _judged(found, exercises[task.number], names) for task in found.tasks}
-    screen.show_verdicts(screen.make_console(), found, verdicts, None)
+    lesson, _ = find(name)
+    verdicts = {exercise.number: _judged(lesson, exercise, names) for exercise in lesson.exercises()}
+    screen.show_verdicts(screen.make_console(), lesson, verdicts)
 
 
 def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Callable = lambda: None) -> Verdict:
     if exercise.name not in names:
         return Verdict("wrong", words.NOT_DEFINED.format(name=exercise.name))
-    (task,) = (task for task in lesson.tasks if task.number == exercise.number)
+    may_tell = lesson.tasks[exercise.number - 1].kind != "predict"
     out = FirstLines()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            verdict = judge(exercise, names[exercise.name], task.kind != "predict", before_trial)
+            verdict = judge(exercise, names[exercise.name], may_tell, before_trial)
         except Exception as error:  # noqa: BLE001  an object that even breaks ==, say
             verdict = Verdict("wrong", f"{exercise.name}: {type(error).__name__}: {error}")
     return replace(verdict, told=verdict.told[:1000], printed=out.shown())
 
 
-def _run_cell(cell: Cell, path: str, names: dict) -> str:
-    """Run a cell. What went wrong in it, with the line, or nothing."""
-    try:
-        code = "\n" * (cell.first_line - 1) + cell.text  # so that the lines have their numbers
-        exec(compile(code, path, "exec", dont_inherit=True), names)
-    except BaseException as error:  # noqa: BLE001  SystemExit and KeyboardInterrupt, too: a learner's code may do anything
-        lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
-        if isinstance(error, SyntaxError) and error.filename == path:
-            lines.append(error.lineno or cell.first_line)
-        problem = traceback.format_exception_only(error)[-1].strip()[:1000]
-        return words.IN_CELL.format(line=lines[-1] if lines else cell.first_line, problem=problem)
-    return ""
-
-
 class Run:
     """One run of a workbook: `order` says which file, and what is to be left out because it was done before."""
 
-    def __init__(self, lesson: Lesson, exercises: dict[int, Exercise], order: dict, send: Callable[..., None]):
-        self.lesson, self.exercises, self.order, self.send = lesson, exercises, order, send
-        self.path, self.cells = order["path"], split_cells(order["text"])
-        self.starter = {cell.number: cell.text.strip() for cell in split_cells(lesson.starter)}
+    def __init__(self, lesson: Lesson, order: dict, send: Callable[..., None]):
+        self.lesson, self.order, self.send = lesson, order, send
+        self.exercises = {exercise.number: exercise for exercise in lesson.exercises()}
+        self.starters = {cell.text.strip() for cell in split_cells(lesson.starter)}
         self.deadline = float("inf")
+        program = sys.modules["__main__"] = types.ModuleType("__main__")  # pickle looks there for a learner's classes
+        program.__file__ = order["path"]
+        self.names = vars(program)
 
     def all_cells(self) -> None:
-        program = sys.modules["__main__"] = types.ModuleType("__main__")  # pickle looks there for a learner's classes
-        program.__file__ = self.path
         threading.Thread(target=self.watch, args=(threading.get_ident(),), daemon=True).start()
-        last = {cell.number: i for i, cell in enumerate(self.cells)}  # of two cells with the same number
-        for i, cell in enumerate(self.cells):
+        cells = split_cells(self.order["text"])
+        last = {cell.number: i for i, cell in enumerate(cells)}  # of two cells with the same number
+        for i, cell in enumerate(cells):
             if i in self.order["skip"]:
                 continue
-            exercise = self.exercises.get(cell.number) if last[cell.number] == i else None
-            if cell.number in self.order["judged"]:
-                exercise = None
-            self.one_cell(i, cell, exercise, vars(program))
+            self.begin(i)
+            problem, printed = self.one_cell(cell)
+            if cell.number in self.order["judged"]:  # it ran for its names alone
+                continue
+            if cell.number in self.exercises and last[cell.number] == i:
+                verdict = self.verdict(i, cell, problem, printed)
+                self.send(number=cell.number, verdict=asdict(verdict))
+            elif problem:
+                self.send(note=problem)
         self.send(end=True)
 
-    def one_cell(self, i: int, cell: Cell, exercise: Exercise | None, names: dict) -> None:
-        """Run a cell, and judge its exercise if it is to be judged."""
-        out = FirstLines()
-        self.begin(i)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            problem = _run_cell(cell, self.path, names)
-        is_starter = cell.text.strip() == self.starter.get(cell.number)
-        if exercise is None:
-            if problem and cell.number not in self.order["judged"]:
-                self.send(note=problem)
-            return
-        if is_starter:
-            verdict = Verdict("todo")
-        elif problem:
-            verdict = Verdict("wrong", problem)
-        else:
-            verdict = _judged(self.lesson, exercise, names, lambda: self.begin(i, trial=True))
-        printed = [] if is_starter else out.shown() + verdict.printed
-        self.deadline = float("inf")
-        self.send(number=cell.number, verdict=asdict(replace(verdict, printed=printed)))
+    def one_cell(self, cell: Cell) -> tuple[str, list[str]]:
+        """Run a cell. What went wrong in it, with the line, or nothing; and what it printed."""
+        path, out = self.order["path"], FirstLines()
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                code = "\n" * (cell.first_line - 1) + cell.text  # so that the lines have their numbers
+                exec(compile(code, path, "exec", dont_inherit=True), self.names)
+        except BaseException as error:  # noqa: BLE001  SystemExit and KeyboardInterrupt, too: learners do anything
+            lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
+            if isinstance(error, SyntaxError) and error.filename == path:
+                lines.append(error.lineno or cell.first_line)
+            problem = traceback.format_exception_only(error)[-1].strip()[:1000]
+            return words.IN_CELL.format(line=lines[-1] if lines else cell.first_line, problem=problem), out.shown()
+        return "", out.shown()
+
+    def verdict(self, i: int, cell: Cell, problem: str, printed: list[str]) -> Verdict:
+        """What is to be said of the exercise of a cell that has run."""
+        if cell.text.strip() in self.starters:
+            return Verdict("todo")
+        if problem:
+            return Verdict("wrong", problem, printed=printed)
+        exercise = self.exercises[cell.number]
+        verdict = _judged(self.lesson, exercise, self.names, lambda: self.begin(i, trial=True))
+        return replace(verdict, printed=printed + verdict.printed)
 
     def begin(self, i: int, trial: bool = False) -> None:
         self.deadline = time.monotonic() + self.order["seconds"]
@@ -138,7 +134,7 @@ class Run:
         while time.monotonic() < self.deadline:
             time.sleep(0.05)
         frame = sys._current_frames().get(main_thread)
-        while frame and frame.f_code.co_filename != self.path:
+        while frame and frame.f_code.co_filename != self.order["path"]:
             frame = frame.f_back
         self.send(stuck=frame.f_lineno if frame else None)
         os._exit(1)
@@ -155,9 +151,9 @@ def main() -> None:
         os.write(pipe, (json.dumps(event) + "\n").encode())
 
     lesson, _ = find(sys.argv[1])
-    exercises = {exercise.number: exercise for exercise in lesson.exercises()}
+    lesson.exercises()  # their imports take seconds
     setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
-    exec(compile(setup, "setup", "exec"), {})  # imports them now; the learner's own Setup is then quick
+    exec(setup, {})  # the learner's own is then quick
     os.dup2(nowhere, 2)  # until here, an error is for the process that judges
     line = sys.stdin.readline()
     if not line:  # nobody needs this process any more
@@ -168,7 +164,7 @@ def main() -> None:
     sys.argv = [order["path"]]
     os.chdir(Path(order["path"]).parent)
     _limit_memory()
-    Run(lesson, exercises, order, send).all_cells()
+    Run(lesson, order, send).all_cells()
     os._exit(0)  # whatever threads a learner's code has started
 
 

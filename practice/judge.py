@@ -9,7 +9,6 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,7 +77,7 @@ class Child:
     """A process that has imported PyTorch and a lesson's solutions, and waits for a workbook."""
 
     def __init__(self, lesson: Lesson):
-        self.lesson, self.errors = lesson, tempfile.TemporaryFile()  # noqa: SIM115  it ends with this object
+        self.lesson = lesson
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         # -P: nothing that lies beside a learner's file is imported instead of a module of Python's
         command = [sys.executable, "-P", "-c", "from practice.child import main; main()", lesson.name]
@@ -86,7 +85,7 @@ class Child:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.errors,
+            stderr=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C is for this process, which then ends that one
         )
@@ -105,9 +104,9 @@ class Child:
             self.process.stdin.close()
 
     def last_words(self) -> str:
-        """Why it could not start."""
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip().split("\n")[-1]
+        """Why it could not start: once it has begun, it writes no errors."""
+        self.end()
+        return self.process.stderr.read().decode(errors="replace").strip().split("\n")[-1]
 
     def end(self, patience: float = 0) -> int:
         """Kill what still runs of it after that many seconds. Returns how it ended, as subprocess has it."""
@@ -154,39 +153,38 @@ class Judge:
 
     def judge(self, workbook: Workbook, again: bool = False) -> Judged:
         """What is known, or what comes of running it. again: run it where a time limit decided the last time."""
-        known = self.known(workbook)
+        known, text = self.known(workbook), workbook.read()
         if known and (known.is_final or not again):
             return known
-        text = workbook.read()
         judged = self.run(workbook, text)
         self.memory.write("verdicts", _key(workbook.lesson, text), asdict(judged))
         return judged
 
     def run(self, workbook: Workbook, text: str) -> Judged:
         """Run it, cell by cell; again without a cell that ended the process or did not end."""
-        number, tasks = workbook.lesson.number, workbook.lesson.tasks
-        judged, skip, cells = Judged(), set(), split_cells(text)
-        for missing in {task.number for task in tasks} - {cell.number for cell in cells}:
-            judged.verdicts[missing] = Verdict("wrong", words.MISSING.format(which=f"{number}.{missing}"))
+        lesson, judged, skip, cells = workbook.lesson, Judged(), [], split_cells(text)
+        numbers = [task.number for task in lesson.tasks]
+        for missing in set(numbers) - {cell.number for cell in cells}:
+            judged.verdicts[missing] = Verdict("wrong", words.MISSING.format(which=f"{lesson.number}.{missing}"))
         while True:
-            child = self.take(workbook.lesson)
-            order = {"path": str(workbook.path), "text": text, "seconds": SECONDS, "skip": sorted(skip)}
-            child.start(order | {"judged": sorted(judged.verdicts)})
+            child = self.take(lesson)
+            order = {"path": str(workbook.path), "text": text, "seconds": SECONDS, "skip": skip}
+            child.start(order | {"judged": list(judged.verdicts)})
             try:
                 problem = self.follow(child, cells, judged)
             finally:
                 child.end()
             if problem is None:
-                judged.verdicts = {task.number: judged.verdicts[task.number] for task in tasks}
+                judged.verdicts = {number: judged.verdicts[number] for number in numbers}
                 return judged
             judged.is_final = False
             i, in_trial, told = problem
-            if cells[i].number in {task.number for task in tasks}:
+            if cells[i].number in numbers:
                 judged.verdicts[cells[i].number] = Verdict("wrong", told)
             else:
                 judged.notes.append(told)
             if not in_trial:
-                skip.add(i)
+                skip.append(i)
 
     def follow(self, child: Child, cells: list[Cell], judged: Judged) -> tuple[int, bool, str] | None:
         """Note what a run says. (cell, whether in its trial, what to tell) where it did not come to its end."""

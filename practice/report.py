@@ -34,15 +34,13 @@ def report(judge: Judge, folders: list[Path]) -> dict:
     learners, left_out = learners_in(folders)
     table = {name: {} for name in learners}
     waiting = [(name, workbook) for name, workbooks in learners.items() for workbook in workbooks]
-    while waiting:
-        name, workbook = waiting[0]
+    for i, (name, workbook) in enumerate(waiting):
         try:
             if judge.known(workbook) is None:
-                judge.prepare(*(later.lesson for _, later in waiting[:AHEAD]))
+                judge.prepare(*(later.lesson for _, later in waiting[i : i + AHEAD]))
             verdicts = judge.judge(workbook).verdicts
             table[name][workbook.lesson.number] = {str(number): verdict.state for number, verdict in verdicts.items()}
         except UserError as error:
             left_out.append(str(error))
-        waiting.pop(0)
     total = sum(len(lesson.tasks) for lesson in all_lessons())
     return {"total": total, "learners": table, "left out": left_out}

@@ -46,8 +46,9 @@ def show_lesson(
     parts += [Padding(Text(plain(note), "red"), (1, 0, 0, 0)) for note in judged.notes]
     if workbook.is_outdated():
         parts.append(Text("\n" + words.OLD_STARTER.format(number=lesson.number), "yellow"))
-    open_ = sorted(lesson.tasks, key=lambda task: (task.number not in news, task.number))
-    wrong = [what_is_wrong(console, lesson, t, verdicts[t.number], workbook) for t in open_ if is_wrong(verdicts, t)]
+    faulty = [task for task in lesson.tasks if verdicts[task.number].state == "wrong"]
+    faulty.sort(key=lambda task: task.number not in news)
+    wrong = [what_is_wrong(console, lesson, task, verdicts[task.number], workbook) for task in faulty]
     todo = [task for task in lesson.tasks if verdicts[task.number].state == "todo"]
     room = console.height - 1 - height(console, *parts) if console.is_terminal else 10**6
     if todo and not wrong:
@@ -61,12 +62,14 @@ def show_lesson(
     console.print(Group(*parts))
 
 
-def show_verdicts(console: Console, lesson: Lesson, verdicts: dict[int, Verdict], workbook: Workbook | None) -> None:
+def show_verdicts(
+    console: Console, lesson: Lesson, verdicts: dict[int, Verdict], workbook: Workbook | None = None
+) -> None:
     """A line for each exercise that there is a verdict on, then all that is wrong with them."""
     tasks = [task for task in lesson.tasks if task.number in verdicts]
     console.print(*(exercise_row(console, task, verdicts[task.number]) for task in tasks), sep="")
     for task in tasks:
-        if is_wrong(verdicts, task):
+        if verdicts[task.number].state == "wrong":
             console.print(what_is_wrong(console, lesson, task, verdicts[task.number], workbook))
 
 
@@ -102,10 +105,6 @@ def show_report(console: Console, found: dict) -> None:
 
 def title_of(lesson: Lesson) -> str:
     return f"{lesson.number} {lesson.name[9:]}"
-
-
-def is_wrong(verdicts: dict[int, Verdict], task: Task) -> bool:
-    return verdicts[task.number].state == "wrong"
 
 
 def exercise_row(console: Console, task: Task, verdict: Verdict) -> Table:
@@ -171,19 +170,15 @@ def height(console: Console, *parts: RenderableType) -> int:
 
 def sign(console: Console, state: str) -> Text:
     nice, simple, colour = SIGNS[state]
-    return Text(nice if can_show(console, nice) else simple, colour)
+    return Text(simple if console.options.ascii_only else nice, colour)
 
 
 def bar(console: Console, done: int, total: int, width: int = 30) -> Text:
     """━━━━━━━━━━────────────── 12 of 105"""
-    full, rest = "━─" if can_show(console, "━─") else "#-"
+    full, rest = "#-" if console.options.ascii_only else "━─"
     filled = max(width * done // max(total, 1), min(done, 1))
     count = words.PROGRESS.format(done=done, total=total)
     return Text.assemble((full * filled, "green"), (rest * (width - filled), "dim"), f"  {count}")
-
-
-def can_show(console: Console, text: str) -> bool:
-    return text.encode(console.encoding, errors="replace").decode(console.encoding) == text
 
 
 def plain(text: str) -> str:
