@@ -32,7 +32,7 @@ Exercises that judge themselves each time you save.
   python -m practice reset 08.2   start anew (or 08); your old file is kept
   python -m practice report DIR   a table of many learners' workbooks
 """
-COMMANDS = {"": (0, 0), "list": (0, 0), "check": (0, 1), "hint": (1, 1), "answer": (1, 1), "reset": (1, 1)}
+COMMANDS = ("", "list", "check", "hint", "answer", "reset", "report")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -69,14 +69,12 @@ def run(console, argv: list[str] | None) -> int:
     command, which = given.command, given.which
     if command[:1].isdigit() or command.startswith("Course"):
         command, which = "", [command, *which]
-    if command == "report":
-        return show_report(console, [Path(folder) for folder in which] or [workbook_folder()], given.json)
     if command not in COMMANDS:
         raise UserError(f"there is no command {command!r} (--help shows all commands)")
-    least, most = COMMANDS[command] if command else (0, 1)
+    least, most = int(command in ("hint", "answer", "reset")), {"list": 0, "report": len(which)}.get(command, 1)
     if not least <= len(which) <= most:
         raise UserError(f"{command or 'practice'} takes {'one name' if least else 'at most one name'}, such as 08.2")
-    lesson, number = find(which[0]) if which else (None, None)
+    lesson, number = find(which[0]) if which and command != "report" else (None, None)
     if command in ("hint", "answer") and number is None:
         raise UserError(f"{command} needs an exercise, such as {lesson.number}.1")
     with Judge() as judge:
@@ -86,17 +84,21 @@ def run(console, argv: list[str] | None) -> int:
             case "list":
                 judged = standings(console, judge)
                 screen.show_list(console, judged, progress(judged))
-                return 0
             case "check":
                 return check(console, judge, lesson, number)
             case "hint":
-                return show_hint(console, judge, lesson, number)
+                show_hint(console, judge, lesson, number)
             case "answer":
-                (exercise,) = (e for e in lesson.exercises() if e.number == number)
-                print(exercise.source(), end="")  # as it is: to be pasted
-                return 0
-            case _:
-                return reset(console, judge, lesson, number)
+                print(lesson.exercises()[number - 1].source(), end="")  # as it is: to be pasted
+            case "reset":
+                reset(console, judge, lesson, number)
+            case "report":
+                found = report(judge, [Path(folder) for folder in which] or [workbook_folder()])
+                if given.json:
+                    print(json.dumps(found, indent=1, ensure_ascii=False))
+                else:
+                    screen.show_report(console, found)
+    return 0
 
 
 def workbook_of(lesson: Lesson) -> Workbook:
@@ -128,67 +130,68 @@ def progress(judged: dict[Lesson, Judged]) -> tuple[int, int]:
     return sum(one.done for one in judged.values()), sum(len(one.verdicts) for one in judged.values())
 
 
-def go_on(console, judge: Judge, chosen: Lesson | None) -> int:
-    """Show a lesson, the first that is not done if none was chosen; judge at each save, and move on when it is done."""
-    judged = standings(console, judge)
-    lesson = chosen or next_after(None, judged)
-    if lesson is None:
-        console.print(words.ALL_DONE.format(total=progress(judged)[1]))
-        return 0
-    text = start(console, judge, lesson, judged)
-    if not console.is_terminal:
-        return 0
+def go_on(console, judge: Judge, lesson: Lesson | None) -> int:
+    """Practise a lesson, the first that is not done if none was chosen, then the next ones."""
+    judged, above = standings(console, judge), ""
+    lesson = lesson or next_after(None, judged)
     try:
-        for saved in saves(workbook_folder()):
-            workbook, before = workbook_of(lesson), judged[lesson].verdicts
-            if not workbook.path.exists():  # an editor may be about to put a new one there
-                continue
-            try:
-                is_new = text != (text := workbook.read())
-                if not is_new and (judged[lesson].is_final or workbook.path.name not in saved):
-                    continue
-                judged[lesson] = judge_it(console, judge, workbook, again=True)
-                judge.prepare(lesson)
-            except UserError as error:  # in a different encoding, say: the next save may mend it
-                if text != (text := str(error)):
-                    console.clear()
-                    console.print(text, style="red")
-                continue
-            news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
-            if judged[lesson].done < len(lesson.tasks):
-                show(console, workbook, judged, news)
-                continue
-            done, lesson = lesson, next_after(lesson, judged)
-            if lesson is None:
-                console.print(words.ALL_DONE.format(total=progress(judged)[1]), style="green")
+        while lesson:
+            if not practise(console, judge, lesson, judged, above):
                 return 0
-            text = start(console, judge, lesson, judged, words.LESSON_DONE.format(number=done.number))
+            above, lesson = words.LESSON_DONE.format(number=lesson.number), next_after(lesson, judged)
+        console.print(words.ALL_DONE.format(total=progress(judged)[1]), style="green")
     except KeyboardInterrupt:
         done, total = progress(judged)
         console.print("\n" + words.STOPPED.format(done=done, total=total))
     return 0
 
 
-def start(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged], above: str = "") -> str:
-    """Make the lesson's workbook where there is none, show it, and have a process ready. Returns its text."""
+def practise(console, judge: Judge, lesson: Lesson, judged: dict[Lesson, Judged], above: str) -> bool:
+    """Show a lesson, and judge its workbook at each save. Whether it is done; nobody waits without a terminal."""
     workbook = workbook_of(lesson)
     workbook.make()
+    at_first = state_of(workbook.path)
     judged[lesson] = judge_it(console, judge, workbook)
     if console.is_terminal:
         judge.prepare(lesson)  # for the first save
         if os.environ.get("TERM_PROGRAM") == "vscode" and (editor := shutil.which("code")):
             subprocess.run([editor, "-g", str(workbook.path)], capture_output=True, check=False)
     show(console, workbook, judged, above=above)
-    return workbook.read()
+    if not console.is_terminal:
+        return False
+    for _ in saves(workbook.path, at_first):
+        before = judged[lesson].verdicts
+        try:
+            judged[lesson] = judge_it(console, judge, workbook, again=True)
+            judge.prepare(lesson)
+        except UserError as error:  # in a different encoding, say: the next save may mend it
+            console.clear()
+            console.print(error, style="red")
+            continue
+        if judged[lesson].done == len(lesson.tasks):
+            return True
+        news = [number for number, verdict in judged[lesson].verdicts.items() if verdict != before[number]]
+        show(console, workbook, judged, news)
+    return False
 
 
-def saves(folder: Path) -> Iterator[set[str]]:
-    """The names of the files that were saved in the folder, as it happens; and each second, in case nobody tells."""
+def saves(path: Path, before: tuple[int, bytes] | None) -> Iterator[None]:
+    """Comes back each time the file was saved. It looks when the system tells, and each second, as some never tell."""
     for force in (None, True):  # None: as the system can; True: by looking again and again
         with contextlib.suppress(OSError, RuntimeError):  # the system has no more watches to give
             settings = {"recursive": False, "yield_on_timeout": True, "rust_timeout": 1000, "force_polling": force}
-            for changes in watchfiles.watch(folder, **settings):
-                yield {Path(path).name for _, path in changes}
+            for _ in watchfiles.watch(path.parent, **settings):
+                now = state_of(path)
+                if now and now != before:
+                    before = now
+                    yield
+
+
+def state_of(path: Path) -> tuple[int, bytes] | None:
+    """Time and content of a file; None where it cannot be read: an editor may be about to put a new one there."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime_ns, path.read_bytes()
+    return None
 
 
 def show(console, workbook: Workbook, judged: dict[Lesson, Judged], news: Iterable[int] = (), above: str = "") -> None:
@@ -225,9 +228,9 @@ def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> i
     return 1 if undone else 0
 
 
-def show_hint(console, judge: Judge, lesson: Lesson, number: int) -> int:
+def show_hint(console, judge: Judge, lesson: Lesson, number: int) -> None:
     """The hints that were shown before, and one more."""
-    (exercise,) = (exercise for exercise in lesson.exercises() if exercise.number == number)
+    exercise = lesson.exercises()[number - 1]
     which, total = f"{lesson.number}.{number}", len(exercise.hints)
     shown_before = judge.memory.read()["hints"].get(which, 0)
     for n, hint in enumerate(exercise.hints[: shown_before + 1], start=1):
@@ -236,26 +239,14 @@ def show_hint(console, judge: Judge, lesson: Lesson, number: int) -> int:
     if shown_before + 1 >= total:
         console.print(words.LAST_HINT.format(which=which), style="dim")
     judge.memory.write("hints", which, min(shown_before + 1, total))
-    return 0
 
 
-def reset(console, judge: Judge, lesson: Lesson, number: int | None) -> int:
+def reset(console, judge: Judge, lesson: Lesson, number: int | None) -> None:
+    """Make a copy anew, or one of its cells, and forget which hints were shown."""
     workbook = workbook_of(lesson)
     kept = workbook.reset(number)
-    for task in lesson.tasks:
-        if number in (None, task.number):
-            judge.memory.write("hints", f"{lesson.number}.{task.number}", 0)
+    for n in [number] if number else [task.number for task in lesson.tasks]:
+        judge.memory.write("hints", f"{lesson.number}.{n}", 0)
     console.print(words.RESET.format(path=shown(workbook.path)))
     if kept:
         console.print(words.KEPT.format(path=shown(kept)))
-    return 0
-
-
-def show_report(console, folders: list[Path], as_json: bool) -> int:
-    with Judge() as judge:
-        found = report(judge, folders)
-    if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
-        screen.show_report(console, found)
-    return 0
