@@ -68,7 +68,7 @@ class Difference:
             return False
         if isinstance(self.got, BaseException):
             return type(self.got) is type(other.got) and str(self.got) == str(other.got)
-        return same(other.got, self.got)
+        return same(other.got, self.got) or same(self.got, other.got)  # 6 where the mistake has 6.0, and the reverse
 
 
 def changed(answer: Any, old: str, new: str) -> Any:
