@@ -17,7 +17,7 @@ from torch import nn
 # Write three numbers, such as (1, 2, 3).
 learning = ...
 
-# %% 2. A new head for any of them (write, 12 min)
+# %% 2. A new head (write, 12 min)
 # Freeze the whole network, and give it a new last layer with num_classes outputs, which
 # learns. Return the network. It has its last nn.Linear in one of two places:
 #
@@ -34,7 +34,7 @@ def new_head(model, num_classes):
 # %% 3. The backbone that moved (mend, 10 min)
 # model.backbone is frozen: no parameter of it needs a gradient. model.head learns, and
 # has dropout. One pass over the batches (pairs of images and labels) trains the head.
-# But the backbone has BatchNorm, and gives other features afterwards (section 11). Mend
+# But the backbone has BatchNorm, and gives other features afterwards (section 10). Mend
 # the function: no parameter and no buffer of the backbone moves, and the head still
 # learns as it should, with its dropout (Course 06).
 
@@ -63,7 +63,7 @@ def two_speeds(model, lr):
     return ...
 
 
-# %% 5. Few pictures, a head in a moment (write, 20 min)
+# %% 5. A head in a moment (write, 20 min)
 # You are given a trained backbone, (N, 3, H, W) -> (N, F), and a new head,
 # nn.Linear(F, number of classes). You have a few pictures of a new task with their
 # labels. Train the head, and say what is on new pictures:
