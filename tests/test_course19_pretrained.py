@@ -26,7 +26,12 @@ from trainer.state import fingerprint
 
 train = load_module(script_of("Course19-TrainGPU"))
 QUICK = ["--pretrained", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
-QUICK += ["--val-split", "0.1"]  # 43 pictures to train on: an epoch is three steps and one batch of validation
+QUICK += [
+    "--image-size",
+    "32",
+    "--val-split",
+    "0.1",
+]  # 43 pictures to train on: an epoch is three steps and one batch of validation
 HEAD = {"fc.weight", "fc.bias"}
 
 
@@ -52,10 +57,13 @@ def test_pretrained_alone_means_the_course_s_network_with_settings_that_need_no_
     assert {name: options[name] for name in PRETRAINED} == {name: value for name, (value, _) in PRETRAINED.items()}
     frozen = new_run_options(["--pretrained", "--freeze", "--lr", "0.5"])
     assert frozen["lr"] == 0.5 and frozen["epochs"] == PRETRAINED["epochs"][1]
-    large = new_run_options(["--pretrained", "imagenet"])
+    large = new_run_options(["--pretrained", "imagenet", "--data", "mine"])
     assert (large["model"], large["image_size"]) == ("resnet18-224", 224)
+    folder = new_run_options(["--pretrained", "--data", "mine"])
+    assert folder["image_size"] == 64, "larger than the drawn pictures, which have no more to show than 32x32"
     plain = new_run_options([])
     assert (plain["pretrained"], plain["freeze"], plain["image_size"], plain["epochs"]) == (None, False, 32, 10)
+    assert plain["val_split"] == 0.1
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,7 @@ def test_the_pictures_are_normalised_as_the_network_knows_them(course_home, pict
 
 @pytest.mark.parametrize("more", [[], ["--freeze"], ["--freeze", "--no-augment"], ["--freeze", "--amp"]])
 def test_it_learns_red_from_blue(more, course_home, pictures, capsys):
-    argv = ["--data", pictures, "--pretrained", "--epochs", 6, "--lr", 0.05, "--device", "cpu", *more]
+    argv = ["--data", pictures, "--pretrained", "--image-size", 32, "--epochs", 6, "--device", "cpu", *more]
     assert run(*argv, "--out", course_home / "run") == 0
     assert checkpoint.load(course_home / "run/last.pt")["test"]["accuracy"] > 0.9
 
@@ -200,7 +208,7 @@ def test_the_frozen_part_runs_once_for_each_picture_where_no_augmentation_forbid
     augment, again, course_home, pictures, monkeypatch, capsys
 ):
     forward, seen = ResNet20.forward, {}
-    argv = ["--data", pictures, "--pretrained", "--freeze", "--val-split", 0.25, "--device", "cpu", augment]
+    argv = ["--data", pictures, "--pretrained", "--freeze", "--image-size", 32, "--val-split", 0.25, augment]
     for epochs in (1, 3):
         seen[epochs] = []
         noted = lambda self, images: (seen[epochs].append(len(images)), forward(self, images))[1]  # noqa: E731, B023

@@ -27,14 +27,16 @@ RECIPES = {  # settings that belong together; each can still be given on its own
 }
 PRETRAINED = {  # settings of the modern recipe that --pretrained changes
     # option           all weights   --freeze: the head alone
-    "epochs":          (20, 50),
+    "epochs":          (15, 50),
     "batch_size":      (16, 16),
-    "lr":              (0.02, 0.02),
+    "lr":              (0.05, 0.05),
     "label_smoothing": (0.0, 0.0),
-    "augment":         (True, True),
+    "augment":         (True, False),
+    "val_split":       (0.0, 0.0),  # a tenth of few pictures cannot choose an epoch, and each is needed to learn from
 }
 # fmt: on
 PRETRAINED_MODELS = {"course": "resnet20", "imagenet": "resnet18-224"}
+COURSE_SIZE = 64  # of photographs for the course's network: larger than those that it was trained on
 ADAMW_LR = 0.002  # where --optimizer adamw comes without --lr: the recipes' rates are SGD's
 DEFAULTS = {"recipe": "modern", "data": "auto", "val_split": 0.1, "limit": None, "seed": 0, "device": "auto"}
 DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None, "save_every": 1000}
@@ -50,7 +52,11 @@ def make_parser(description: str | None = None) -> OneLineParser:
     add, flag = parser.add_argument, argparse.BooleanOptionalAction
     add("--recipe", choices=["modern", "classic"], help="sets all of the second group (default: modern)")
     add("--data", help="auto: the real CIFAR-10 if it is in data/, else drawn (default) | drawn | cifar10 | FOLDER")
-    add("--val-split", type=number(float, 0, 0.9), help="share held out of the training pictures (default: 0.1)")
+    add(
+        "--val-split",
+        type=number(float, 0, 0.9),
+        help="share held out of the training pictures (default: 0.1; --pretrained: 0)",
+    )
     add("--limit", metavar="N", type=number(int, 1), help="only N training pictures, classes balanced: a quick try")
     add(
         "--pretrained",
@@ -61,7 +67,7 @@ def make_parser(description: str | None = None) -> OneLineParser:
         "ResNet-18, downloaded where it is missing",
     )
     add("--freeze", action=flag, help="train the head alone, and leave the pretrained rest as it is (default: no)")
-    size = "height and width that all pictures are scaled to (default: 32; for resnet18-224, ImageNet's: 224)"
+    size = f"height and width of all pictures (default: 32; --pretrained with a FOLDER: {COURSE_SIZE}; imagenet: 224)"
     add("--image-size", metavar="N", type=number(int, 8, 1024), help=size)
     add("--seed", type=number(int, 0, 2**31), help="of weights, order, augmentation and split (default: 0)")
     add("--device", choices=DEVICES, help="where to compute (default: auto)")
@@ -114,9 +120,11 @@ def new_run_options(argv: list[str] | None) -> dict:
     if typed.get("optimizer") == "adamw":
         defaults["lr"] = ADAMW_LR
     options = parse_options(argv, defaults)
-    if options["image_size"] is None:
-        _, options["image_size"], _ = IMAGE_SIZES.get(options["model"], ONLY_32)
     options["data"] = resolve_data(options["data"])
+    if options["image_size"] is None:
+        _, usual, _ = IMAGE_SIZES.get(options["model"], ONLY_32)
+        is_folder = options["data"] not in ("drawn", "cifar10")
+        options["image_size"] = COURSE_SIZE if options["pretrained"] == "course" and is_folder else usual
     check_together(options)
     return options
 
