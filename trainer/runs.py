@@ -73,8 +73,11 @@ class Run:
 
     @property
     def tensorboard_command(self) -> str:
-        """What to type to see this run beside others of its place."""
-        return commands.python("-m", "tensorboard.main", "--logdir", self.log_folder.parent)
+        """What to type to see this run beside others: all that is logged, where it lies in its usual place."""
+        folder = self.log_folder.parent
+        return commands.python(
+            "-m", "tensorboard.main", "--logdir", folder.parent if folder == log_dir(self.lesson) else folder
+        )
 
     @property
     def test_command(self) -> str:

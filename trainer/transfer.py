@@ -78,9 +78,10 @@ class FeatureLoader(MemoryLoader):
 
     def compute_all(self) -> Tensor:
         """The features of all pictures, in their order."""
+        prepare = super().prepare
         numbers = torch.arange(len(self.labels), device=self.labels.device).split(CHUNK)
         bar = tqdm(numbers, "features", leave=False, disable=None if distributed.rank() == 0 else True)
-        return torch.cat([self.run(super(FeatureLoader, self).prepare(index, None, None)) for index in bar])
+        return torch.cat([self.run(prepare(index, None, None)) for index in bar])
 
     @torch.no_grad()
     def run(self, images: Tensor) -> Tensor:
