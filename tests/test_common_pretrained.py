@@ -133,6 +133,8 @@ def test_the_tool_writes_the_weights_of_the_best_epoch_in_half_precision_and_the
     content = target.read_bytes()
     assert digest == hashlib.sha256(content).hexdigest() == export.export(small_run, target)
     assert content == target.read_bytes()
+    with pretrained.safe_open(target, "pt") as file:
+        assert list(file.metadata()) == [METADATA], "several words would come in another order each time"
     course, best = pretrained.read_course_network(target), checkpoint.load(small_run / "best.pt")
     assert course.accuracy == checkpoint.load(small_run / "last.pt")["test"]["accuracy"]
     assert (course.pictures, course.test_pictures, course.trained.classes) == (12, 16, ["blue", "red"])
