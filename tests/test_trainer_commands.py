@@ -66,7 +66,7 @@ def test_the_last_lines_of_a_run_can_be_pasted(place, pictures, capsys):
     code, out, _ = run(train, "--data", pictures, *QUICK, capsys=capsys)
     assert code == 0
     *_, tensorboard, use_it = out.splitlines()
-    module = ["-m", "tensorboard.main", "--logdir", "logs/Course19-TrainGPU"]
+    module = ["-m", "tensorboard.main", "--logdir", "logs"]
     python, *arguments = words_of(tensorboard, "TensorBoard ")
     assert Path(python).samefile(sys.executable) and arguments == module
     python, program, *arguments = words_of(use_it, "use it ")
@@ -77,6 +77,7 @@ def test_the_last_lines_of_a_run_can_be_pasted(place, pictures, capsys):
     _, out, _ = run(train, "--data", pictures, *QUICK, "--out", place / "elsewhere", capsys=capsys)
     _, _, *arguments, _, _ = words_of(out.splitlines()[-1], "use it ")
     assert arguments == ["--checkpoint", "elsewhere/best.pt"], "test.py would take run-001"
+    assert words_of(out.splitlines()[-2], "--logdir") == ["elsewhere"]
     code, out, _ = run(test, *arguments, picture, capsys=capsys)
     assert code == 0 and "checkpoint: elsewhere/best.pt" in out
 
