@@ -9,6 +9,7 @@ from common import UserError, checkpoint
 from common.checkpoint import BEST, LAST
 from trainer import runs
 from trainer.records import read_record
+from trainer.report import describe
 
 LESSON = "Course19-TrainGPU"
 train = load_module(script_of(LESSON))
@@ -134,3 +135,13 @@ def test_weights_alone_have_no_record(finished, tmp_path):
     checkpoint.save(tmp_path / BEST, finished[0]["state_dict"])
     with pytest.raises(UserError, match="no training to go on with"):
         read_record(tmp_path / BEST)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "epochs", "seconds", "said"), [(1, 10, 4.2, "4.2"), (10, 10, 11.2, "11"), (99, 99, 999.4, "999")]
+)
+def test_the_line_of_an_epoch_fits_80_columns_however_slow_the_machine(epoch, epochs, seconds, said):
+    row = {"epoch": epoch, "seconds": seconds, "loss/train": 2.126, "accuracy/train": 0.2308}
+    line = describe(row | {"loss/val": 1.921, "accuracy/val": 0.3060}, epochs, is_best=True)
+    assert len(line) <= 80
+    assert line.endswith(f"  {said} s  best")

@@ -25,10 +25,11 @@ def print_resumed(run: Run, state: TrainingState, options: dict) -> None:
 
 
 def describe(row: dict, epochs: int, is_best: bool) -> str:
-    """One epoch in one line."""
+    """One epoch in one line, which fits 80 columns up to 99 epochs of 999 s."""
     line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}"
     for split in ("train", "val"):
         if f"loss/{split}" in row:
             line += f"  {split} loss {row[f'loss/{split}']:.3f} acc {row[f'accuracy/{split}']:6.2%}"
-    line += f"  {row['seconds']:.1f} s"
+    seconds = row["seconds"]
+    line += f"  {seconds:.1f} s" if seconds < 9.95 else f"  {seconds:.0f} s"
     return line + "  best" if is_best else line
