@@ -9,16 +9,16 @@ import re
 import runpy
 import sys
 import textwrap
-import unicodedata
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import torch
+from markup import CODE_SPAN as CODE_SPAN  # for those who import it from here, as dead_links
+from markup import FENCED, links, split_at_headings
+from markup import dead_links as dead_links
 from PIL import Image, ImageChops, ImageStat
 
 from common.paths import REPOSITORY, home
@@ -198,28 +198,8 @@ WOVEN = [page for page in PAGES if page.is_woven]
 
 # ---- The parts of notes and scripts ----------------------------------------------------------------------------------
 
-FENCED = re.compile(r"^( *)(```+)[^\n]*\n(?:.*?\n)?\1\2[ \t]*$", re.MULTILINE | re.DOTALL)
-CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
-HEADING = re.compile(r"^(#{1,6}) +(.+?) *$", re.MULTILINE)
 SECOND_READING_HEADING = "# Second reading"
 SECOND_READING_LINE = re.compile(r"^# -+ Second reading -*$\n?", re.MULTILINE)
-
-
-def without_code(markdown: str) -> str:
-    """The text without fenced blocks and code spans."""
-    return CODE_SPAN.sub("", FENCED.sub("", markdown))
-
-
-def split_at_headings(markdown: str, levels: tuple[int, ...] = (1, 2)) -> list[str]:
-    """The text cut above each heading of these levels: "# Title …", "## 1. …". Lines of code are no headings."""
-    fenced = [match.span() for match in FENCED.finditer(markdown)]
-    cuts = [
-        match.start()
-        for match in HEADING.finditer(markdown)
-        if len(match[1]) in levels and not any(start < match.start() < end for start, end in fenced)
-    ]
-    parts = [markdown[start:end] for start, end in zip([0, *cuts], [*cuts, len(markdown)], strict=True)]
-    return [part for part in parts if part.strip()]
 
 
 def split_notes(markdown: str) -> tuple[str, str]:
@@ -273,53 +253,10 @@ def blocks(markdown: str, language: str) -> list[tuple[str, str]]:
     return [(info.strip(), textwrap.dedent(text)) for _, name, info, text in found if name == language]
 
 
-# ---- Links -----------------------------------------------------------------------------------------------------------
-
-
-def links(markdown: str) -> list[str]:
-    """The targets of all links and pictures that stay inside the repository. What stands in code is no link."""
-    pattern = r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)|<(?:img|a)\b[^>]+(?:src|href)=\"([^\"]+)\""
-    targets = [a or b for a, b in re.findall(pattern, without_code(markdown))]
-    return [target for target in targets if not re.match(r"[a-z]+:", target)]
-
-
 def shown_figures(lesson: str) -> list[str]:
     """The pictures of its own that a lesson shows, on any of its pages: "figures/curves.png"."""
     targets = [target for page in pages_of(lesson) for target in links(page.notes.read_text(encoding="utf-8"))]
     return sorted({target for target in targets if target.startswith("figures/")})
-
-
-def anchors(markdown: str) -> set[str]:
-    """The fragments that lead to a place in this page, by GitHub's rules."""
-    text = FENCED.sub("", markdown)
-    found, count = set(re.findall(r"<\w+[^>]*\b(?:id|name)=\"([^\"]+)\"", text)), Counter()
-    for _, heading in HEADING.findall(text):
-        slug = _slug(heading)
-        found.add(f"{slug}-{count[slug]}" if count[slug] else slug)
-        count[slug] += 1
-    return found
-
-
-def _slug(heading: str) -> str:
-    """ "## 3. `x` and y_1, or z?" -> "3-x-and-y_1-or-z": letters, digits, - and _ stay, and each space becomes a -."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-    kept = (c for c in text if c in " -_" or unicodedata.category(c)[0] in "LM" or unicodedata.category(c) == "Nd")
-    return "".join(kept).strip().replace(" ", "-")
-
-
-def dead_links(markdown: str, folder: Path) -> list[str]:
-    """Relative links that lead nowhere: the file is not there, or the heading that the fragment names is not."""
-
-    def leads_somewhere(target: str) -> bool:
-        name, _, fragment = unquote(target).partition("#")
-        if not name:
-            return fragment in anchors(markdown)
-        file = folder / name
-        if not fragment or file.suffix != ".md" or not file.exists():
-            return file.exists()
-        return fragment in anchors(file.read_text(encoding="utf-8"))
-
-    return [target for target in links(markdown) if not leads_somewhere(target)]
 
 
 # ---- Notes against runs ----------------------------------------------------------------------------------------------
