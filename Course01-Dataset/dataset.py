@@ -299,7 +299,7 @@ for name, ask in [("lines[0]", lambda: lines[0]), ("len(lines)", lambda: len(lin
         print(f"{name}: {type(error).__name__}")
 
 
-# %% 18. Many samples at once: __getitems__
+# %% 18. Many samples at once: `__getitems__`
 class Squares(Dataset):
     """Ten numbers with their squares, which can be fetched many at a time."""
 

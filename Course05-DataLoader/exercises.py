@@ -22,7 +22,8 @@ counts = ...
 
 # %% 2. The size of each batch (write, 8 min)
 # `count` samples come in batches of `batch_size`. Return the sizes of all batches of an
-# epoch, in order, as a list: batch_sizes(10, 4) is [4, 4, 2]. No loader is needed.
+# epoch, in order, as a list: batch_sizes(10, 4) is [4, 4, 2]. With drop_last=True a
+# last batch that is smaller is left out. No loader is needed.
 
 
 def batch_sizes(count, batch_size, drop_last=False):

@@ -78,7 +78,7 @@ for size, k, s, p in [(5, 3, 1, 0), (5, 3, 2, 1), (6, 3, 2, 0), (32, 5, 1, 2), (
     actual = F.conv2d(torch.zeros(1, 1, size, size), torch.zeros(1, 1, k, k), stride=s, padding=p).shape[-1]
     print(f"size={size} k={k} s={s} p={p}: predicted {conv_size(size, k, s, p)}, actual {actual}")
 
-# %% 8. A real picture: blur, sharpen, edges
+# %% 8. A whole picture: blur, sharpen, edges
 to_grey = v2.Compose(
     [v2.ToImage(), v2.Grayscale(), v2.Resize(112), v2.CenterCrop(112), v2.ToDtype(torch.float32, scale=True)]
 )
