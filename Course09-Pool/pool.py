@@ -248,7 +248,7 @@ spread = nn.MaxPool2d(2, stride=1, dilation=2)(batch)  # (1, 1, 5, 5) -> (1, 1, 
 print(spread[0, 0].int())
 print("the first number is the largest of", image[0:3:2, 0:3:2].flatten().int().tolist())
 
-# %% 19. A step to the side, measured on real pictures
+# %% 19. A step to the side, measured on whole pictures
 here, aside = images[..., 4:28, 4:28], images[..., 4:28, 5:29]  # (64, 3, 24, 24): the same, one pixel to the side
 change, unmoved = {"max": [], "average": []}, {"max": [], "average": []}
 for kind, pool in kinds.items():
