@@ -33,7 +33,7 @@ def ready_to_use(make_model, path):
 
 
 # %% 3. Only the prefix (mend, 8 min)
-# nn.DataParallel, which spreads a network over several GPUs, puts `module.` before
+# nn.DataParallel, which copies a network to several GPUs, puts `module.` before
 # every name in a state_dict. This function removes it, so that the names fit the
 # network again. But some networks have a part of their own that is called `module` or
 # `submodule`. Mend the function: a name that begins with `module.` loses these seven
