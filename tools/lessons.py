@@ -27,7 +27,10 @@ from trainer import commands
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
 BESIDE = {"drawing.py", "workers.py", "exercises.py", "solutions.py"}  # what a lesson may have beside its script
-MEASURING = {"Course19-TrainGPU": {"speed.py", "choose_by_test.py", "transfer_table.py"}}  # measure for the notes
+MEASURING = {  # measure for the notes
+    "Course16-ModifyNN": {"transfer_helps.py"},
+    "Course19-TrainGPU": {"speed.py", "choose_by_test.py", "transfer_table.py"},
+}
 
 
 @dataclass
