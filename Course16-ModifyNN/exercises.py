@@ -34,7 +34,7 @@ def new_head(model, num_classes):
 # %% 3. The backbone that moved (mend, 10 min)
 # model.backbone is frozen: no parameter of it needs a gradient. model.head learns, and
 # has dropout. One pass over the batches (pairs of images and labels) trains the head.
-# But the backbone has BatchNorm, and gives other features afterwards (section 10). Mend
+# But the backbone has BatchNorm, and gives other features afterwards (section 11). Mend
 # the function: no parameter and no buffer of the backbone moves, and the head still
 # learns as it should, with its dropout (Course 06).
 

@@ -384,7 +384,7 @@ EXERCISES = [
     Exercise(
         number=3,
         name="train_pass",
-        section=10,
+        section=11,
         answer=train_pass,
         trial=try_train_pass,
         hints=(

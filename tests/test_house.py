@@ -191,11 +191,12 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 OWN_PACKAGES = {"common", "trainer", "practice", "tests", "tools"}
 FOR_LESSONS = {  # the modules of the course that a lesson may import from, and what; None: anything but FOR_PROGRAMS
     "common": {"UserError"},
-    "common.data": {"cifar10", "ants_bees", "in_memory", "mean_and_std", "image_folder"},
+    "common.data": {"cifar10", "ants_bees", "in_memory", "mean_and_std", "image_folder", "open_data"},
     "common.paths": None,
     "common.models": None,
     "common.device": None,
     "common.checkpoint": None,
+    "common.pretrained": {"load_course_network"},
 }
 FOR_PROGRAMS = {"to_uint8", "read_image", "atomic_write"}
 PLUMBING = {"subprocess", "Popen", "redirect_stdout", "redirect_stderr", "StringIO", "sys.stdout", "sys.stderr"}
