@@ -1,7 +1,7 @@
 """Course 16 · ModifyNN — how much does transfer help, and with how many pictures?
 
 Run   python Course16-ModifyNN/transfer_helps.py              25 minutes
-      python Course16-ModifyNN/transfer_helps.py --ants-bees  8 minutes
+      python Course16-ModifyNN/transfer_helps.py --ants-bees  5 minutes
       python Course16-ModifyNN/transfer_helps.py --quick      half a minute
 See   outputs/Course16-ModifyNN/transfer.png and .json
 Read  notes.md, section 9 and "Measured"
