@@ -10,7 +10,7 @@ import re
 import textwrap
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,23 +129,32 @@ def judge(
 
 def first_difference(exercise: Exercise, answer: Any) -> Difference | None:
     """The first row of the trial that is wrong, or what was raised in it; None where all is right."""
-    random.seed(0)
-    torch.manual_seed(0)
-    row, threads, grad, dtype = 0, torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()
-    torch.set_num_threads(1)  # sums come out the same on every machine
-    torch.set_grad_enabled(True)  # whatever a cell has left behind
-    torch.set_default_dtype(torch.float32)
+    row = 0
     try:
-        for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
-            if not same(got, expected, *tolerance):
-                return Difference(row, what, got, expected, *tolerance)
+        with as_in_a_trial():
+            for row, (what, got, expected, *tolerance) in enumerate(exercise.trial(answer), start=1):
+                if not same(got, expected, *tolerance):
+                    return Difference(row, what, got, expected, *tolerance)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a learner's code raises, they are told
         return Difference(row + 1, "it", error)
+    return None
+
+
+@contextlib.contextmanager
+def as_in_a_trial() -> Iterator[None]:
+    """The same random numbers, one thread, gradients and float32, whatever a cell has left; then all as before."""
+    threads, grad, dtype = torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()
+    random.seed(0)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # sums come out the same on every machine
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
         torch.set_grad_enabled(grad)
         torch.set_default_dtype(dtype)
-    return None
 
 
 def same(got: Any, expected: Any, tolerance: float = 1e-4) -> bool:
