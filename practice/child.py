@@ -19,7 +19,8 @@ from pathlib import Path
 
 from practice import words
 from practice.exercise import Exercise, judge
-from practice.lessons import Cell, Lesson, Verdict, find, split_cells
+from practice.lessons import Cell, Lesson, Verdict, code_of, find, split_cells
+from practice.words import told
 
 _judging = False  # whether this is the process that judges
 
@@ -39,10 +40,10 @@ class FirstLines(io.TextIOBase):
         self.count += text.count("\n") + text.count("\r")
         return len(text)
 
-    def shown(self) -> list[str]:
+    def shown(self) -> list[str | list]:
         """The lines, and how many more there were."""
         lines = [line for line in self.lines[: self.most] if line.strip()]
-        more = [words.MORE.format(count=self.count - self.most)] if self.count > self.most else []
+        more = [told(words.MORE, count=self.count - self.most)] if self.count > self.most else []
         return lines + more
 
 
@@ -59,15 +60,15 @@ def check(name: str, names: dict) -> None:
 
 def _judged(lesson: Lesson, exercise: Exercise, names: dict, before_trial: Callable = lambda: None) -> Verdict:
     if exercise.name not in names:
-        return Verdict("wrong", words.NOT_DEFINED.format(name=exercise.name))
+        return Verdict("wrong", told(words.NOT_DEFINED, name=exercise.name))
     may_tell = lesson.tasks[exercise.number - 1].kind != "predict"
     out = FirstLines()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
             verdict = judge(exercise, names[exercise.name], may_tell, before_trial)
         except Exception as error:  # noqa: BLE001  an object that even breaks ==, say
-            verdict = Verdict("wrong", f"{exercise.name}: {type(error).__name__}: {error}")
-    return replace(verdict, told=verdict.told[:1000], printed=out.shown())
+            verdict = Verdict("wrong", f"{exercise.name}: {type(error).__name__}: {error}"[:1000])
+    return replace(verdict, printed=out.shown())
 
 
 class Run:
@@ -76,7 +77,7 @@ class Run:
     def __init__(self, lesson: Lesson, order: dict, send: Callable[..., None]):
         self.lesson, self.order, self.send = lesson, order, send
         self.exercises = {exercise.number: exercise for exercise in lesson.exercises()}
-        self.starters = {cell.text.strip() for cell in split_cells(lesson.starter)}
+        self.starters = {cell.number: code_of(cell) for cell in split_cells(lesson.starter)}
         self.deadline = float("inf")
         program = sys.modules["__main__"] = types.ModuleType("__main__")  # pickle looks there for a learner's classes
         program.__file__ = order["path"]
@@ -100,8 +101,8 @@ class Run:
                 self.send(note=problem)
         self.send(end=True)
 
-    def one_cell(self, cell: Cell) -> tuple[str, list[str]]:
-        """Run a cell. What went wrong in it, with the line, or nothing; and what it printed."""
+    def one_cell(self, cell: Cell) -> tuple[list | None, list[str | list]]:
+        """Run a cell. What went wrong in it, with the line, or None; and what it printed."""
         path, out = self.order["path"], FirstLines()
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
@@ -112,12 +113,12 @@ class Run:
             if isinstance(error, SyntaxError) and error.filename == path:
                 lines.append(error.lineno or cell.first_line)
             problem = traceback.format_exception_only(error)[-1].strip()[:1000]
-            return words.IN_CELL.format(line=lines[-1] if lines else cell.first_line, problem=problem), out.shown()
-        return "", out.shown()
+            return told(words.IN_CELL, line=lines[-1] if lines else cell.first_line, problem=problem), out.shown()
+        return None, out.shown()
 
-    def verdict(self, i: int, cell: Cell, problem: str, printed: list[str]) -> Verdict:
+    def verdict(self, i: int, cell: Cell, problem: list | None, printed: list[str | list]) -> Verdict:
         """What is to be said of the exercise of a cell that has run."""
-        if cell.text.strip() in self.starters:
+        if code_of(cell) == self.starters[cell.number]:
             return Verdict("todo")
         if problem:
             return Verdict("wrong", problem, printed=printed)

@@ -14,24 +14,13 @@ import watchfiles
 
 from common import UserError
 from common.paths import shown
-from practice import screen, words
+from practice import messages, screen, words
 from practice.judge import Judge, Judged
 from practice.lessons import Lesson, Verdict, all_lessons, find
 from practice.report import report
+from practice.words import say
 from practice.workbook import Workbook, workbook_folder
 
-HELP = """\
-Exercises that judge themselves each time you save.
-
-  python -m practice              go on: the first lesson that is not done
-  python -m practice 08           the exercises of lesson 08
-  python -m practice list         how far you are
-  python -m practice check 08     judge once (or 08.2, or all)
-  python -m practice hint 08.2    a hint; one more each time
-  python -m practice answer 08.2  an answer
-  python -m practice reset 08.2   start anew (or 08); your old file is kept
-  python -m practice report DIR   a table of many learners' workbooks
-"""
 COMMANDS = ("", "list", "check", "hint", "answer", "reset", "report")
 
 
@@ -39,7 +28,7 @@ class OneLineParser(argparse.ArgumentParser):
     """Bad input is one line."""
 
     def error(self, message: str):
-        raise UserError(f"{message} (--help shows all commands)")
+        raise UserError(say(words.BAD_ARGUMENTS, message=message))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"practice: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npractice: stopped", file=sys.stderr)
+        print(f"\npractice: {say(words.INTERRUPTED)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the program that read the output has ended: `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,22 +50,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(console, argv: list[str] | None) -> int:
-    parser = OneLineParser("python -m practice", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", nargs="?", default="", help=argparse.SUPPRESS)
-    parser.add_argument("which", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="report: as JSON")
-    given = parser.parse_intermixed_args(argv)
+    given = parsed(argv)
     command, which = given.command, given.which
     if command[:1].isdigit() or command.startswith("Course"):
         command, which = "", [command, *which]
     if command not in COMMANDS:
-        raise UserError(f"there is no command {command!r} (--help shows all commands)")
+        raise UserError(say(words.NO_COMMAND, command=command))
     least, most = int(command in ("hint", "answer", "reset")), {"list": 0, "report": len(which)}.get(command, 1)
     if not least <= len(which) <= most:
-        raise UserError(f"{command or 'practice'} takes {'one name' if least else 'at most one name'}, such as 08.2")
+        raise UserError(say(words.TAKES_ONE if least else words.TAKES_AT_MOST_ONE, command=command or "practice"))
     lesson, number = find(which[0]) if which and command != "report" else (None, None)
     if command in ("hint", "answer") and number is None:
-        raise UserError(f"{command} needs an exercise, such as {lesson.number}.1")
+        raise UserError(say(words.NEEDS_EXERCISE, command=command, which=f"{lesson.number}.1"))
     with Judge() as judge:
         match command:
             case "":
@@ -101,6 +86,21 @@ def run(console, argv: list[str] | None) -> int:
     return 0
 
 
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    """What was typed. The language comes first: help and errors are said in it."""
+    words.given = ""
+    first = OneLineParser("python -m practice", add_help=False)
+    first.add_argument("--lang", choices=("en", "zh"), help=argparse.SUPPRESS)
+    words.given = first.parse_known_args(argv)[0].lang or ""
+    form = {"description": say(words.HELP), "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = OneLineParser("python -m practice", **form)
+    parser.add_argument("command", nargs="?", default="", help=argparse.SUPPRESS)
+    parser.add_argument("which", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=say(words.HELP_JSON))
+    parser.add_argument("--lang", choices=("en", "zh"), help=say(words.HELP_LANG))
+    return parser.parse_intermixed_args(argv)
+
+
 def workbook_of(lesson: Lesson) -> Workbook:
     """A learner's own."""
     return Workbook(lesson, workbook_folder() / f"{lesson.name}.py")
@@ -110,7 +110,7 @@ def judge_it(console, judge: Judge, workbook: Workbook, again: bool = False) -> 
     """What Judge.judge() gives; meanwhile the screen says so. UserError for a file that cannot be read."""
     if not again and (known := judge.known(workbook)):
         return known
-    with console.status(words.JUDGING.format(lesson=workbook.lesson.name)):
+    with console.status(say(words.JUDGING, lesson=workbook.lesson.name)):
         return judge.judge(workbook, again)
 
 
@@ -138,11 +138,11 @@ def go_on(console, judge: Judge, lesson: Lesson | None) -> int:
         while lesson:
             if not practise(console, judge, lesson, judged, above):
                 return 0
-            above, lesson = words.LESSON_DONE.format(number=lesson.number), next_after(lesson, judged)
-        console.print(words.ALL_DONE.format(total=progress(judged)[1]), style="green")
+            above, lesson = say(words.LESSON_DONE, number=lesson.number), next_after(lesson, judged)
+        console.print(say(words.ALL_DONE, total=progress(judged)[1]), style="green")
     except KeyboardInterrupt:
         done, total = progress(judged)
-        console.print("\n" + words.STOPPED.format(done=done, total=total))
+        console.print("\n" + say(words.STOPPED, done=done, total=total))
     return 0
 
 
@@ -220,11 +220,9 @@ def check(console, judge: Judge, lesson: Lesson | None, number: int | None) -> i
             console.print(screen.title_of(each), style="bold")
             screen.show_verdicts(console, each, verdicts, workbook)
             for note in one.notes:
-                console.print(screen.plain(note), style="red")
+                console.print(screen.plain(messages.in_words(note, each)), style="red")
     if missing:
-        raise UserError(
-            f"your copy has no cell for {', '.join(missing)}: python -m practice reset {missing[0]} brings it back"
-        )
+        raise UserError(say(words.NO_CELL, names=", ".join(missing), first=missing[0]))
     return 1 if undone else 0
 
 
@@ -234,10 +232,12 @@ def show_hint(console, judge: Judge, lesson: Lesson, number: int) -> None:
     which, total = f"{lesson.number}.{number}", len(exercise.hints)
     shown_before = judge.memory.read()["hints"].get(which, 0)
     for n, hint in enumerate(exercise.hints[: shown_before + 1], start=1):
-        console.print(words.HINT.format(n=n, total=total, hint=hint), style="" if n > shown_before else "dim")
-    console.print(words.READ.format(section=lesson.section(exercise.section)), style="dim")
+        console.print(
+            say(words.HINT, n=n, total=total, hint=messages.hint(lesson, hint)), style="" if n > shown_before else "dim"
+        )
+    console.print(say(words.READ, section=messages.section(lesson, exercise.section)), style="dim")
     if shown_before + 1 >= total:
-        console.print(words.LAST_HINT.format(which=which), style="dim")
+        console.print(say(words.LAST_HINT, which=which), style="dim")
     judge.memory.write("hints", which, min(shown_before + 1, total))
 
 
@@ -247,6 +247,6 @@ def reset(console, judge: Judge, lesson: Lesson, number: int | None) -> None:
     kept = workbook.reset(number)
     for n in [number] if number else [task.number for task in lesson.tasks]:
         judge.memory.write("hints", f"{lesson.number}.{n}", 0)
-    console.print(words.RESET.format(path=shown(workbook.path)))
+    console.print(say(words.RESET, path=shown(workbook.path)))
     if kept:
-        console.print(words.KEPT.format(path=shown(kept)))
+        console.print(say(words.KEPT, path=shown(kept)))

@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from practice import words
 from practice.lessons import Verdict
+from practice.words import told
 
 TO_DO = ...  # what stands in a starter where something is to be written
 
@@ -117,14 +119,14 @@ def judge(
         return Verdict("done")
     if difference.got is TO_DO or (spy and spy.result is TO_DO):
         return Verdict("todo")
-    told = _in_words(exercise, difference, spy, may_tell)
+    what = _told(exercise, difference, spy, may_tell)
     for mistake in exercise.mistakes:
         before_trial()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             known = first_difference(exercise, mistake.answer)
         if difference.same_as(known):
-            return Verdict("wrong", told, mistake.hint, mistake.section or exercise.section)
-    return Verdict("wrong", told)
+            return Verdict("wrong", what, mistake.hint, mistake.section or exercise.section)
+    return Verdict("wrong", what)
 
 
 def first_difference(exercise: Exercise, answer: Any) -> Difference | None:
@@ -199,55 +201,60 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, types.FunctionType | type)
 
 
-def _wrong_kind(exercise: Exercise, answer: Any) -> str:
-    """In words, where a function was asked for and no function came, or the like."""
-    if isinstance(exercise.answer, type) and not isinstance(answer, type):
-        return f"{exercise.name} must be a class, and is {described(answer)}"
-    if isinstance(exercise.answer, types.FunctionType) and not callable(answer):
-        return f"{exercise.name} must be a function, and is {described(answer)}"
-    if not _is_code(exercise.answer) and (answer is None or callable(answer)) and not callable(exercise.answer):
-        return f"{exercise.name} must be a value, and is {described(answer)}"
-    return ""
+def _wrong_kind(exercise: Exercise, answer: Any) -> list | None:
+    """What to tell where a function was asked for and no function came, or the like."""
+    problem = None
+    if isinstance(exercise.answer, type):
+        problem = None if isinstance(answer, type) else words.MUST_BE_CLASS
+    elif callable(exercise.answer):
+        problem = None if callable(answer) else words.MUST_BE_FUNCTION
+    elif answer is None or callable(answer):
+        problem = words.MUST_BE_VALUE
+    return told(problem, name=exercise.name, value=described(answer)) if problem else None
 
 
-def _in_words(exercise: Exercise, difference: Difference, spy: Callable | None, may_tell: bool) -> str:
-    got, expected = difference.got, difference.expected
+def _told(exercise: Exercise, difference: Difference, spy: Callable | None, may_tell: bool) -> list:
+    got, expected, what = difference.got, difference.expected, difference.what
     if isinstance(got, BaseException):
         if spy and spy.returned:  # the trial could not go on with what it was given
-            then = f"used, that raised {_raised(got)}" if callable(spy.result) else "nothing to go on with"
-            return f"{spy.call} returned {described(spy.result)}: {then}"
-        return f"{spy.call if spy else exercise.name} raised {_raised(got)}"
+            then = told(words.USED, error=_raised(got)) if callable(spy.result) else told(words.NOTHING_TO_USE)
+            return told(words.RETURNED, call=spy.call, value=described(spy.result), then=then)
+        return told(words.RAISED, call=spy.call if spy else exercise.name, error=_raised(got))
     if got is None and spy and spy.result is None:
-        return f"{difference.what}: got None. Is there a return?"
+        return told(words.GOT_NONE, what=what)
     if not may_tell:
-        return f"{difference.what}: it is not {described(got)}"
+        return told(words.IS_NOT, what=what, got=described(got))
     if isinstance(got, Tensor) and isinstance(expected, Tensor) and got.shape == expected.shape:
         if got.dtype != expected.dtype:
-            return f"{difference.what}: got numbers of {got.dtype}, expected {expected.dtype}"
+            return told(words.DTYPE, what=what, got=str(got.dtype), expected=str(expected.dtype))
         wrong = ~torch.isclose(got.detach(), expected.detach(), rtol=difference.tolerance, atol=difference.tolerance)
         if got.numel() > 12 and wrong.any():
             place = tuple(wrong.nonzero()[0].tolist())
-            there = f"at {list(place)} got {got[place].item():.4g}, expected {expected[place].item():.4g}"
-            return f"{difference.what}: {wrong.sum()} of {got.numel()} numbers are wrong; {there}"
+            both = {"got": f"{got[place].item():.4g}", "expected": f"{expected[place].item():.4g}"}
+            count = {"count": int(wrong.sum()), "total": got.numel()}
+            return told(words.NUMBERS, what=what, place=str(list(place)), **count, **both)
     if type(got) is type(expected) or (isinstance(got, list | tuple) and isinstance(expected, list | tuple)):
-        return f"{difference.what}: got {shown(got)}, expected {shown(expected)}"
-    return f"{difference.what}: got {described(got)}, expected {described(expected)}"
+        return told(words.GOT, what=what, got=shown(got), expected=shown(expected))
+    return told(words.GOT, what=what, got=described(got), expected=described(expected))
 
 
-def _raised(error: BaseException) -> str:
+def _raised(error: BaseException) -> str | list:
     """An exception, the first two lines of its text, and the line of the workbook where it arose, if it was there."""
     text = " ".join(line.strip() for line in str(error).strip().split("\n")[:2])
+    text = f"{type(error).__name__}: {text}"[:1000]
     own = ("__main__", "workbook")  # the program that runs, as Python names it
     lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_globals.get("__name__") in own]
-    return f"{type(error).__name__}: {text}" + (f" (your line {lines[-1]})" if lines else "")
+    return told(words.AT_LINE, error=text, line=lines[-1]) if lines else text
 
 
-def described(value: Any) -> str:
+def described(value: Any) -> str | list:
     """A value with its type: 7.5 (a float)."""
-    if value is None or _is_code(value):
-        return "None" if value is None else f"the {type(value).__name__.replace('type', 'class')} {value.__name__}"
+    if value is None:
+        return "None"
+    if _is_code(value):
+        return told(words.THE_CLASS if isinstance(value, type) else words.THE_FUNCTION, name=value.__name__)
     kind = type(value).__name__
-    return f"{shown(value)} ({'an' if kind[0] in 'aeioAEIO' else 'a'} {kind})"
+    return told(words.AN if kind[0] in "aeioAEIO" else words.A, value=shown(value), kind=kind)
 
 
 def shown(value: Any) -> str:

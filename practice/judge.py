@@ -16,7 +16,8 @@ from pathlib import Path
 from common import UserError
 from common.paths import REPOSITORY, atomic_write
 from practice import words
-from practice.lessons import Cell, Lesson, Verdict, split_cells
+from practice.lessons import Cell, Lesson, Verdict, code_of, split_cells
+from practice.words import say, told
 from practice.workbook import Workbook, workbook_folder
 
 SECONDS = float(os.environ.get("PRACTICE_SECONDS", 10))  # for one cell, and for one trial
@@ -30,7 +31,7 @@ class Judged:
     """What came of a workbook."""
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)  # what is wrong elsewhere: in the Setup cell, say
+    notes: list[str | list] = field(default_factory=list)  # what is wrong elsewhere: in the Setup cell, say
     is_final: bool = True  # not where a time limit or the end of a process decided
 
     @property
@@ -147,7 +148,7 @@ class Judge:
     def known(self, workbook: Workbook) -> Judged | None:
         """What is known without running anything. UserError for a file that cannot be read."""
         text = workbook.read()
-        if text.removeprefix(workbook.first_line) == workbook.lesson.starter:
+        if _codes(text) == _codes(workbook.lesson.starter):
             return Judged({task.number: Verdict("todo") for task in workbook.lesson.tasks})
         return self.memory.verdicts(_key(workbook.lesson, text))
 
@@ -165,7 +166,7 @@ class Judge:
         lesson, judged, skip, cells = workbook.lesson, Judged(), [], split_cells(text)
         numbers = [task.number for task in lesson.tasks]
         for missing in set(numbers) - {cell.number for cell in cells}:
-            judged.verdicts[missing] = Verdict("wrong", words.MISSING.format(which=f"{lesson.number}.{missing}"))
+            judged.verdicts[missing] = Verdict("wrong", told(words.MISSING, which=f"{lesson.number}.{missing}"))
         while True:
             child = self.take(lesson)
             order = {"path": str(workbook.path), "text": text, "seconds": SECONDS, "skip": skip}
@@ -178,15 +179,15 @@ class Judge:
                 judged.verdicts = {number: judged.verdicts[number] for number in numbers}
                 return judged
             judged.is_final = False
-            i, in_trial, told = problem
+            i, in_trial, what = problem
             if cells[i].number in numbers:
-                judged.verdicts[cells[i].number] = Verdict("wrong", told)
+                judged.verdicts[cells[i].number] = Verdict("wrong", what)
             else:
-                judged.notes.append(told)
+                judged.notes.append(what)
             if not in_trial:
                 skip.append(i)
 
-    def follow(self, child: Child, cells: list[Cell], judged: Judged) -> tuple[int, bool, str] | None:
+    def follow(self, child: Child, cells: list[Cell], judged: Judged) -> tuple[int, bool, list] | None:
         """Note what a run says. (cell, whether in its trial, what to tell) where it did not come to its end."""
         place = None
         while True:
@@ -206,22 +207,25 @@ class Judge:
                     return None
                 case {"stuck": line} if place:
                     line = line or cells[place[0]].first_line
-                    return *place, words.STUCK.format(line=line, seconds=SECONDS)
+                    return *place, told(words.STUCK, line=line, seconds=SECONDS)
                 case {"died": code} if place:
                     return *place, _how_it_died(code, cells[place[0]].first_line)
                 case _:
                     problem = child.last_words() or f"{event}"
-                    raise UserError(
-                        f"nothing can be judged ({problem}): does python {child.lesson.name}/solutions.py run?"
-                    )
+                    raise UserError(say(words.NOT_JUDGED, problem=problem, lesson=child.lesson.name))
 
 
-def _how_it_died(code: int, line: int) -> str:
+def _how_it_died(code: int, line: int) -> list:
     if code >= 0:
-        return words.LEFT.format(line=line, how=f"exit code {code}")
+        return told(words.LEFT, line=line, code=code)
     if -code == getattr(signal, "SIGKILL", 9):
-        return words.KILLED.format(line=line)
-    return words.CRASHED.format(line=line, how=signal.Signals(-code).name)
+        return told(words.KILLED, line=line)
+    return told(words.CRASHED, line=line, how=signal.Signals(-code).name)
+
+
+def _codes(text: str) -> list[str]:
+    """The code of the cells; what stands above the first one may be anything."""
+    return [code_of(cell) for cell in split_cells(text)[1:]]
 
 
 @functools.cache

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from common import UserError
 from common.paths import REPOSITORY
+from practice import words
+from practice.words import say
 
-KINDS = ("predict", "write", "mend", "find out")
+KINDS = (words.PREDICT, words.WRITE, words.MEND, words.FIND_OUT)
 MARK = re.compile(r"^# %%(?: (\d+)\.)? *(.*)$", re.MULTILINE)
 TITLE = re.compile(rf"(.+) \(({'|'.join(KINDS)}), (\d+) min\)")
 
@@ -47,15 +49,23 @@ def split_cells(text: str) -> list[Cell]:
     ]
 
 
+def code_of(cell: Cell) -> str:
+    """A cell without the lines that are a mark or a comment: what is the same in each language."""
+    return re.sub(r"^#.*\n?", "", cell.text, flags=re.MULTILINE).strip()
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What became of an exercise: "done", "todo" or "wrong"; what is told of it; and the hint of a known mistake."""
+    """What became of an exercise: "done", "todo" or "wrong"; what is told of it; and the hint of a known mistake.
+
+    It is kept, and shown in any language: so `told` is words.told(), and the hint is in English.
+    """
 
     state: str
-    told: str = ""
+    told: str | list = ""
     hint: str = ""
     section: int | str | None = None
-    printed: list[str] = field(default_factory=list)  # the first lines that the cell and its trial printed
+    printed: list[str | list] = field(default_factory=list)  # the first lines that the cell and its trial printed
 
 
 @dataclass(frozen=True)
@@ -85,13 +95,6 @@ class Lesson:
         titles = [(cell.number, TITLE.fullmatch(cell.title)) for cell in split_cells(self.starter) if cell.number]
         return [Task(number, title[1], title[2], int(title[3])) for number, title in titles]
 
-    def section(self, which: int | str) -> str:
-        """Where notes speak of it, 4 or "Course05 4": Course08-Conv2d/notes.md, section 4: Predict the output size"""
-        *course, number = str(which).split()
-        folder = next(REPOSITORY.glob(f"{course[0]}-*")) if course else self.folder
-        title = re.search(rf"^## {number}\. (.+)$", (folder / "notes.md").read_text(encoding="utf-8"), re.MULTILINE)
-        return f"{folder.name}/notes.md, section {number}" + (f": {title[1]}" if title else "")
-
     def exercises(self) -> list:
         """The exercises of solutions.py, which imports PyTorch."""
         return load_solutions(self.folder / "solutions.py").EXERCISES
@@ -118,8 +121,8 @@ def find(which: str) -> tuple[Lesson, int | None]:
     lessons = {lesson.number: lesson for lesson in all_lessons()}
     lesson = lessons.get(f"{int(match[1]):02}") if match else None
     if lesson is None:
-        raise UserError(f"no lesson is called {which!r}: name one as 08, and one of its exercises as 08.2")
+        raise UserError(say(words.NO_LESSON, which=which))
     number = int(match[2]) if match[2] else None
     if number is not None and number not in {task.number for task in lesson.tasks}:
-        raise UserError(f"lesson {lesson.number} has the exercises 1 to {len(lesson.tasks)}, and not {number}")
+        raise UserError(say(words.NO_EXERCISE, lesson=lesson.number, last=len(lesson.tasks), number=number))
     return lesson, number

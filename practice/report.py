@@ -4,8 +4,10 @@ from pathlib import Path
 
 from common import UserError
 from common.paths import shown
+from practice import words
 from practice.judge import Judge
 from practice.lessons import all_lessons
+from practice.words import say
 from practice.workbook import Workbook
 
 AHEAD = 3  # processes that are ready or import PyTorch, while one judges
@@ -16,7 +18,7 @@ def learners_in(folders: list[Path]) -> tuple[dict[str, list[Workbook]], list[st
     lessons, learners, left_out = {f"{lesson.name}.py": lesson for lesson in all_lessons()}, {}, []
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"there is no folder {folder}: name one with workbooks, or with a folder for each learner")
+            raise UserError(say(words.NO_FOLDER, folder=folder))
         inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
         for learner in [folder] if any(folder.glob("Course*.py")) else inside:
             files = sorted(path for path in learner.iterdir() if not path.name.startswith((".", "__")))
@@ -25,7 +27,7 @@ def learners_in(folders: list[Path]) -> tuple[dict[str, list[Workbook]], list[st
                 name = learner.resolve().name
                 learners[shown(learner) if name in learners else name] = found
     if not learners:
-        raise UserError(f"no workbook in {', '.join(map(str, folders))}: one is called {next(iter(lessons))}, say")
+        raise UserError(say(words.NO_WORKBOOK, folders=", ".join(map(str, folders)), name=next(iter(lessons))))
     return learners, left_out
 
 

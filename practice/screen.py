@@ -1,7 +1,6 @@
 """What a learner sees, in 80 columns: with colours on a terminal that has them, and plain text elsewhere."""
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterable
 
@@ -12,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from common.paths import shown
-from practice import words
+from practice import messages, words
 from practice.judge import Judged
 from practice.lessons import Lesson, Task, Verdict, split_cells
+from practice.messages import in_words, wrapped
+from practice.words import say
 from practice.workbook import Workbook
 
 SIGNS = {"done": ("✓", "+", "green"), "todo": ("·", ".", "dim"), "wrong": ("✗", "x", "red")}
@@ -42,21 +43,21 @@ def show_lesson(
     lesson, verdicts = workbook.lesson, judged.verdicts
     parts = [Text(above, "green")] if above else []
     parts += [row(Text(title_of(lesson), "bold"), bar(console, *standing), wide=0), Text()]
-    parts += [exercise_row(console, task, verdicts[task.number]) for task in lesson.tasks]
-    parts += [Padding(Text(plain(note), "red"), (1, 0, 0, 0)) for note in judged.notes]
+    parts += [exercise_row(console, lesson, task, verdicts[task.number]) for task in lesson.tasks]
+    parts += [Padding(Text(plain(in_words(note, lesson)), "red"), (1, 0, 0, 0)) for note in judged.notes]
     if workbook.is_outdated():
-        parts.append(Text("\n" + words.OLD_STARTER.format(number=lesson.number), "yellow"))
+        parts.append(Text("\n" + say(words.OLD_STARTER, number=lesson.number), "yellow"))
     faulty = [task for task in lesson.tasks if verdicts[task.number].state == "wrong"]
     faulty.sort(key=lambda task: task.number not in news)
     wrong = [what_is_wrong(console, lesson, task, verdicts[task.number], workbook) for task in faulty]
     todo = [task for task in lesson.tasks if verdicts[task.number].state == "todo"]
     room = console.height - 1 - height(console, *parts) if console.is_terminal else 10**6
     if todo and not wrong:
-        wrong = [next_task(workbook, todo[0], room - 5)]
+        wrong = [next_task(console, workbook, todo[0], room - 5)]
     for i, part in enumerate(wrong):
         room -= height(console, part)
         if i and room < 1:
-            parts.append(Text("\n" + words.MORE_WRONG.format(count=len(wrong) - i), "dim"))
+            parts.append(Text("\n" + say(words.MORE_WRONG, count=len(wrong) - i), "dim"))
             break
         parts.append(part)
     console.print(Group(*parts))
@@ -67,7 +68,7 @@ def show_verdicts(
 ) -> None:
     """A line for each exercise that there is a verdict on, then all that is wrong with them."""
     tasks = [task for task in lesson.tasks if task.number in verdicts]
-    console.print(*(exercise_row(console, task, verdicts[task.number]) for task in tasks), sep="")
+    console.print(*(exercise_row(console, lesson, task, verdicts[task.number]) for task in tasks), sep="")
     for task in tasks:
         if verdicts[task.number].state == "wrong":
             console.print(what_is_wrong(console, lesson, task, verdicts[task.number], workbook))
@@ -78,11 +79,11 @@ def show_list(console: Console, judged: dict[Lesson, Judged], standing: tuple[in
     for lesson, one in judged.items():
         signs = Text.assemble(*(sign(console, verdict.state) for verdict in one.verdicts.values()))
         left = sum(task.minutes for task in lesson.tasks if one.verdicts[task.number].state != "done")
-        count = words.PROGRESS.format(done=one.done, total=len(one.verdicts))
-        minutes = words.MINUTES.format(minutes=left) if left else ""
+        count = say(words.PROGRESS, done=one.done, total=len(one.verdicts))
+        minutes = say(words.MINUTES, minutes=left) if left else ""
         console.print(row(Text(title_of(lesson)), signs, Text(count), Text(f"{minutes:>8}", "dim"), wide=0))
     console.print(bar(console, *standing))
-    for note in (note for one in judged.values() for note in one.notes):
+    for note in (in_words(note, lesson) for lesson, one in judged.items() for note in one.notes):
         console.print(Text(plain(note), "red"))
 
 
@@ -91,13 +92,15 @@ def show_report(console: Console, found: dict) -> None:
     numbers = sorted({number for lessons in found["learners"].values() for number in lessons})
     width = max(cell_len(name) for name in found["learners"])
     width = min(width, max(10, console.width - 3 * len(numbers) - 11))
-    console.print(Text(f"{'':{width}}  {' '.join(numbers)}  of {found['total']}", "dim"), no_wrap=True)
+    console.print(
+        Text(f"{'':{width}}  {' '.join(numbers)}  {say(words.OF, total=found['total'])}", "dim"), no_wrap=True
+    )
     for name, lessons in found["learners"].items():
         done = {number: list(states.values()).count("done") for number, states in lessons.items()}
         counts = " ".join(f"{done.get(number, '.'):>2}" for number in numbers)
         console.print(Text(f"{set_cell_size(plain(name), width)}  {counts}  {sum(done.values())}"), no_wrap=True)
     for reason in found["left out"]:
-        console.print(Text(words.LEFT_OUT.format(names=plain(reason)), "dim"))
+        console.print(Text(say(words.LEFT_OUT, names=plain(reason)), "dim"))
 
 
 # ---- The parts of a screen -------------------------------------------------------------------------------------------
@@ -107,40 +110,43 @@ def title_of(lesson: Lesson) -> str:
     return f"{lesson.number} {lesson.name[9:]}"
 
 
-def exercise_row(console: Console, task: Task, verdict: Verdict) -> Table:
-    about = f"{task.kind}  {words.MINUTES.format(minutes=task.minutes):>6}"
-    title = Text(f"{task.number}. {task.title}", "dim" if verdict.state == "done" else "")
+def title_of_task(lesson: Lesson, task: Task) -> str:
+    return f"{task.number}. {messages.title(lesson, task.number)}"
+
+
+def exercise_row(console: Console, lesson: Lesson, task: Task, verdict: Verdict) -> Table:
+    about = f"{say(task.kind)}  {say(words.MINUTES, minutes=task.minutes):>6}"
+    title = Text(title_of_task(lesson, task), "dim" if verdict.state == "done" else "")
     return row(sign(console, verdict.state), title, Text(about, "dim"), wide=1)
 
 
 def what_is_wrong(console: Console, lesson: Lesson, task: Task, verdict: Verdict, workbook: Workbook | None) -> Group:
     """Which exercise and where, what came and what should have, the hint of a known mistake, what was printed."""
-    title, place = f"{task.number}. {task.title}", place_of(workbook, task.number) if workbook else ""
-    lines = [(verdict.told, ""), (verdict.hint, "yellow")]
+    title, place = title_of_task(lesson, task), place_of(workbook, task.number) if workbook else ""
+    lines = [(in_words(verdict.told, lesson), ""), (messages.hint(lesson, verdict.hint), "yellow")]
     if verdict.hint and verdict.section:
-        lines.append((words.READ.format(section=lesson.section(verdict.section)), "dim"))
-    lines += [(f"| {line}", "dim") for line in [*verdict.printed[:5], *["…"][: len(verdict.printed) > 5]]]
+        lines.append((say(words.READ, section=messages.section(lesson, verdict.section)), "dim"))
+    printed = [in_words(line, lesson) for line in verdict.printed[:5]] + ["…"] * (len(verdict.printed) > 5)
+    lines += [(f"| {line}", "dim") for line in printed]
     fits = cell_len(title) + cell_len(place) + 4 <= console.width
     if not fits:
         lines.insert(0, (place, "cyan"))
     head = row(sign(console, "wrong"), Text(title, "bold"), Text(place if fits else "", "cyan"), wide=1)
-    return Group(Text(), head, *(indented(plain(line), style) for line, style in lines if line))
+    return Group(Text(), head, *(indented(console, plain(line), style) for line, style in lines if line))
 
 
-def next_task(workbook: Workbook, task: Task, room: int) -> Group:
+def next_task(console: Console, workbook: Workbook, task: Task, room: int) -> Group:
     """What is to be done, as much of it as fits into so many lines; and where."""
-    (cell,) = (cell for cell in split_cells(workbook.lesson.starter) if cell.number == task.number)
-    comment = re.match(r".*\n((?:#.*\n)*)", cell.text)[1]
-    text = re.sub(r"^# ?", "", comment, flags=re.MULTILINE).strip("\n")
-    lines = re.sub(r"(?<=\S)\n(?=[^\s\-|*])", " ", text).splitlines()  # a paragraph is a line, and wrapped here
+    text = messages.task(workbook.lesson, task.number)
+    lines = [line for each in text.split("\n") for line in wrapped(each, console.width - 2)]
     if len(lines) > max(room, 3):
         lines[max(room, 3) - 1 :] = ["…"]
-    where = words.NEXT.format(place=place_of(workbook, task.number))
+    where = say(words.NEXT, place=place_of(workbook, task.number))
     return Group(
-        Text(f"\n{task.number}. {task.title}", "bold"),
-        *(indented(line) for line in lines),
+        Text(f"\n{title_of_task(workbook.lesson, task)}", "bold"),
+        *(indented(console, line) for line in lines),
         Text(f"\n{where}", "cyan"),
-        Text(words.STUCK_HERE.format(which=f"{workbook.lesson.number}.{task.number}"), "dim"),
+        Text(say(words.STUCK_HERE, which=f"{workbook.lesson.number}.{task.number}"), "dim"),
     )
 
 
@@ -159,8 +165,8 @@ def row(*cells: Text, wide: int) -> Table:
     return grid
 
 
-def indented(line: str, style: str = "") -> Padding:
-    return Padding(Text(line or " ", style), (0, 0, 0, 2), expand=False)
+def indented(console: Console, line: str, style: str = "") -> Padding:
+    return Padding(Text("\n".join(wrapped(line or " ", console.width - 2)), style), (0, 0, 0, 2), expand=False)
 
 
 def height(console: Console, *parts: RenderableType) -> int:
@@ -177,7 +183,7 @@ def bar(console: Console, done: int, total: int, width: int = 30) -> Text:
     """━━━━━━━━━━────────────── 12 of 105"""
     full, rest = "#-" if console.options.ascii_only else "━─"
     filled = max(width * done // max(total, 1), min(done, 1))
-    count = words.PROGRESS.format(done=done, total=total)
+    count = say(words.PROGRESS, done=done, total=total)
     return Text.assemble((full * filled, "green"), (rest * (width - filled), "dim"), f"  {count}")
 
 

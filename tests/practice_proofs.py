@@ -3,16 +3,24 @@
 import ast
 import contextlib
 import io
+import os
 
 from practice.exercise import Exercise, Verdict, judge
 from practice.lessons import Lesson, all_lessons, split_cells
+from practice.messages import in_words
 
+os.environ["LANGUAGE"] = "en"  # whatever whoever runs the tests speaks
 LESSONS = {lesson.number: lesson for lesson in all_lessons()}
 
 
 def exercises() -> list[tuple[Lesson, Exercise]]:
     """All exercises of the course, with their lessons."""
     return [(lesson, exercise) for lesson in LESSONS.values() for exercise in lesson.exercises()]
+
+
+def told(verdict: Verdict, lesson: Lesson | None = None) -> str:
+    """What a learner is told."""
+    return in_words(verdict.told, lesson or LESSONS["08"])
 
 
 def name_of(value) -> str:

@@ -1,6 +1,5 @@
 """The command line of the practice: what each command says and returns, and one clear line for what is wrong."""
 
-import fcntl
 import json
 import os
 import random
@@ -8,7 +7,6 @@ import re
 import select
 import subprocess
 import sys
-import termios
 import time
 
 import pytest
@@ -241,7 +239,8 @@ def wrong_code(exercise, chance):
 
 @pytest.mark.slow
 def test_a_learner_saves_and_sees_and_stops_and_goes_on(home_of_eighty_columns):
-    pty = pytest.importorskip("pty")
+    no_terminals = "only Linux and macOS have terminals that a program can open"
+    pty, fcntl, termios = (pytest.importorskip(name, reason=no_terminals) for name in ("pty", "fcntl", "termios"))
     own, its = pty.openpty()
     environment = os.environ | {"COURSE_HOME": str(home_of_eighty_columns), "NO_COLOR": "1", "LINES": "24"}
     environment |= {"TERM": "xterm", "PRACTICE_SECONDS": "3"}

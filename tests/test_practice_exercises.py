@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from practice_proofs import LESSONS, exercises, name_of, run_cells, verdict_on
+from practice_proofs import LESSONS, exercises, name_of, run_cells, told, verdict_on
 
 from common.paths import REPOSITORY
 from practice.lessons import split_cells
@@ -94,7 +94,8 @@ def test_nothing_a_wrong_type_and_an_error_are_refused_in_plain_words(lesson, ex
     for wrong in (None, "a text", -12345, [], nothing, text, broken, Empty):
         verdict = verdict_on(lesson, exercise, wrong)
         assert verdict.state == "wrong", wrong
-        assert verdict.told and "solutions" not in verdict.told and "NoneType" not in verdict.told, verdict.told
+        plain = told(verdict, lesson)
+        assert plain and "solutions" not in plain and "NoneType" not in plain, plain
 
 
 @each_exercise

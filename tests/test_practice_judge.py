@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from practice_proofs import told
 
 from common import UserError
 from practice import check
@@ -16,6 +17,7 @@ from practice.child import FirstLines
 from practice.exercise import Exercise, Mistake, first_difference, judge
 from practice.judge import Judge, Judged, Memory
 from practice.lessons import Verdict, find, split_cells
+from practice.messages import in_words
 from practice.workbook import Workbook, workbook_folder
 
 LESSON, _ = find("08")
@@ -99,64 +101,66 @@ def second(tmp_path_factory):
 def test_a_syntax_error_concerns_its_own_cell_alone(first):
     workbook, judged = first
     line = line_of(workbook, "shape = (64, 6,")
-    assert judged.verdicts[1] == Verdict("wrong", f"your line {line}: SyntaxError: '(' was never closed")
+    assert told(judged.verdicts[1]) == f"your line {line}: SyntaxError: '(' was never closed"
 
 
 def test_a_known_mistake_is_told_with_its_hint_and_what_was_printed(first):
     _, judged = first
     verdict, mistake = judged.verdicts[2], EXERCISES[2].mistakes[0]
     assert (verdict.state, verdict.hint, verdict.section) == ("wrong", mistake.hint, mistake.section)
-    assert verdict.told.startswith("output_size(32, 3, stride=1, padding=2, dilation=1): got 32, expected 34")
+    assert told(verdict).startswith("output_size(32, 3, stride=1, padding=2, dilation=1): got 32, expected 34")
     assert list(verdict.printed) == ["seen"]
 
 
 def test_an_endless_loop_is_told_with_its_line(first):
     workbook, judged = first
     line = line_of(workbook, "for ever")
-    told = judged.verdicts[3].told
-    assert told in {f"your line {n}: still running after 3 s. Does this loop ever end?" for n in (line, line + 1)}
+    assert told(judged.verdicts[3]) in {
+        f"your line {n}: still running after 3 s. Does this loop ever end?" for n in (line, line + 1)
+    }
 
 
 def test_a_cell_that_ends_the_process_is_told_as_such(first):
     workbook, judged = first
     line = line_of(workbook, "# %% 4.")
-    assert judged.verdicts[4].told == f"the cell of line {line} ended the process (exit code 3)"
+    assert told(judged.verdicts[4]) == f"the cell of line {line} ended the process (exit code 3)"
 
 
 def test_what_comes_after_faults_is_judged_and_finds_the_names_from_before(first):
     """The endless cell has not added its 1 when the workbook goes on without it."""
     _, judged = first
-    assert "AssertionError" in judged.verdicts[5].told and "ImportError" not in str(judged)
+    assert "AssertionError" in told(judged.verdicts[5]) and "ImportError" not in str(judged)
     assert not judged.notes and not judged.is_final
 
 
 def test_a_setup_that_fails_is_told_first_and_the_exercises_are_judged(second):
     workbook, judged = second
     line = line_of(workbook, "no_such_module")
-    assert judged.notes == [f"your line {line}: ModuleNotFoundError: No module named 'no_such_module'"]
+    problem = "ModuleNotFoundError: No module named 'no_such_module'"
+    assert [in_words(note, LESSON) for note in judged.notes] == [f"your line {line}: {problem}"]
     assert all(verdict.state == "wrong" for verdict in judged.verdicts.values())
 
 
 def test_exit_ends_a_cell_and_nothing_else(second):
     workbook, judged = second
-    assert judged.verdicts[1].told == f"your line {line_of(workbook, '# leave')}: SystemExit: 0"
+    assert told(judged.verdicts[1]) == f"your line {line_of(workbook, '# leave')}: SystemExit: 0"
 
 
 def test_a_missing_cell_and_a_missing_name_are_told_in_plain_words(second):
     _, judged = second
-    assert judged.verdicts[2].told == "this cell is missing in your copy: reset 08.2 brings it back"
-    assert judged.verdicts[3].told == "count_parameters is not defined in this cell: keep the name that stood here"
+    assert told(judged.verdicts[2]) == "this cell is missing in your copy: reset 08.2 brings it back"
+    assert told(judged.verdicts[3]) == "count_parameters is not defined in this cell: keep the name that stood here"
 
 
 def test_a_function_that_never_returns_is_told_with_its_own_line(second):
     workbook, judged = second
     line = line_of(workbook, "# in the trial")
-    assert judged.verdicts[4].told.split(":")[0] in (f"your line {line}", f"your line {line - 1}")
+    assert told(judged.verdicts[4]).split(":")[0] in (f"your line {line}", f"your line {line - 1}")
 
 
 def test_input_finds_nothing_to_read(second):
     workbook, judged = second
-    assert judged.verdicts[5].told.startswith(f"your line {line_of(workbook, 'input()')}: EOFError")
+    assert told(judged.verdicts[5]).startswith(f"your line {line_of(workbook, 'input()')}: EOFError")
 
 
 def test_right_answers_are_done_whatever_they_print_and_wherever_they_lie(tmp_path):
@@ -174,7 +178,8 @@ def test_right_answers_are_done_whatever_they_print_and_wherever_they_lie(tmp_pa
     assert judged.is_final and not judged.notes
     assert judged.verdicts[5].printed == [], "check() does nothing where the workbook is judged anyway"
     printed = judged.verdicts[4].printed
-    assert len(printed) == 21 and "more lines" in printed[-1] and all(len(line) <= 200 for line in printed)
+    assert len(printed) == 21 and all(len(line) <= 200 for line in printed[:20])
+    assert in_words(printed[-1], LESSON) == "… 99982 more lines"
 
 
 def test_a_workbook_judges_itself_where_it_is_run(capsys):
@@ -222,21 +227,21 @@ class Broken:
 
 
 def test_what_is_told_of_a_wrong_answer_names_what_differs_and_stays_short():
-    def told(answer, *rows):
-        return judge(Exercise(1, "answer", 1, lambda: None, lambda f: [row(f) for row in rows], (), ()), answer).told
+    def told_of(answer, *rows):
+        return told(judge(Exercise(1, "answer", 1, lambda: None, lambda f: [row(f) for row in rows], (), ()), answer))
 
     def network():
         return torch.nn.Linear(3, 2)
 
     sixteen = torch.zeros(4, 4)
-    near = told(lambda: sixteen + 1e-5, lambda f: ("it", f(), sixteen, 1e-6))
+    near = told_of(lambda: sixteen + 1e-5, lambda f: ("it", f(), sixteen, 1e-6))
     assert near == "it: 16 of 16 numbers are wrong; at [0, 0] got 1e-05, expected 0"
     files = [Path("folder") / "a.jpg", Path("/folder/b.jpg")]
-    assert told(lambda: files, lambda f: ("it", f(), files[1:])) == "it: got [a.jpg, b.jpg], expected [b.jpg]"
-    unfit = told(network, lambda f: ("it", f()(torch.zeros(5, 4)), 3))
+    assert told_of(lambda: files, lambda f: ("it", f(), files[1:])) == "it: got [a.jpg, b.jpg], expected [b.jpg]"
+    unfit = told_of(network, lambda f: ("it", f()(torch.zeros(5, 4)), 3))
     assert "used, that raised RuntimeError: " in unfit and "cannot be multiplied" in unfit
     state = {f"layer{n}.weight": 3 for n in range(9)}
-    strict = told(lambda: network().load_state_dict(state), lambda f: ("it", f(), 3))
+    strict = told_of(lambda: network().load_state_dict(state), lambda f: ("it", f(), 3))
     assert (
         "raised RuntimeError: Error(s) in loading" in strict and "Missing key" in strict and "Unexpected" not in strict
     )
@@ -345,7 +350,7 @@ def test_of_what_is_printed_the_first_lines_are_kept_and_the_others_counted():
     out = FirstLines(3)
     for text in ("a", "b\nc\r", "\n", "d\n", "e\nf\n" * 1000, "end"):
         out.write(text)
-    assert out.shown()[:2] == ["ab", "c"] and len(out.shown()) <= 4 and out.shown()[-1].endswith("more lines")
+    assert out.shown()[:2] == ["ab", "c"] and len(out.shown()) <= 4 and "more lines" in out.shown()[-1][0]
     assert FirstLines().shown() == []
     out = FirstLines(3)
     started = time.process_time()

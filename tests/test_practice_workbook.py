@@ -35,7 +35,8 @@ check("Course77-Things", globals())
 
 
 @pytest.fixture
-def workbook(tmp_path):
+def workbook(tmp_path, monkeypatch):
+    monkeypatch.setenv("LANGUAGE", "en")
     folder = tmp_path / "Course77-Things"
     folder.mkdir()
     (folder / "exercises.py").write_text(STARTER, encoding="utf-8")
@@ -47,12 +48,16 @@ def write(workbook, text):
     workbook.path.write_text(text, encoding="utf-8")
 
 
+def first_line(workbook):
+    return f"# Your copy of Course77-Things/exercises.py ({workbook.digest}). Updates of the course never touch it.\n"
+
+
 def cells_of(text):
     return {cell.number or cell.title: cell.text for cell in split_cells(text)}
 
 
 def test_a_copy_is_the_starter_below_a_line_that_says_so(workbook):
-    assert workbook.read() == workbook.first_line + STARTER, "what is to be done is known before the copy is made"
+    assert workbook.read() == first_line(workbook) + STARTER, "what is to be done is known before the copy is made"
     workbook.make()
     first, rest = workbook.path.read_text(encoding="utf-8").split("\n", 1)
     assert rest == STARTER
@@ -79,12 +84,12 @@ def test_an_update_of_the_course_leaves_the_copy_and_is_noticed(workbook):
 
 
 def test_reset_makes_the_file_anew_and_keeps_each_old_one(workbook):
-    assert workbook.reset() is None and workbook.read() == workbook.first_line + STARTER
+    assert workbook.reset() is None and workbook.read() == first_line(workbook) + STARTER
     for n in (1, 2):
         write(workbook, f"mine {n}")
         kept = workbook.reset()
         assert kept.name == f"Course77-Things.old-{n}.py" and kept.read_text() == f"mine {n}"
-        assert workbook.read() == workbook.first_line + STARTER
+        assert workbook.read() == first_line(workbook) + STARTER
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -135,7 +140,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused_and_reset_moves_it_away(wo
     (workbook.path / "notes.txt").touch()
     with pytest.raises(UserError, match="Is a directory.*reset 77"):
         workbook.read()
-    assert (workbook.reset() / "notes.txt").exists() and workbook.read() == workbook.first_line + STARTER
+    assert (workbook.reset() / "notes.txt").exists() and workbook.read() == first_line(workbook) + STARTER
 
 
 def test_a_home_that_cannot_be_written_is_refused_in_one_line(workbook):

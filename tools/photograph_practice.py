@@ -42,7 +42,7 @@ def main() -> int:
         os.chdir(home)
         workbook = cli.workbook_of(lesson)
         workbook.make()
-        workbook.path.write_text(workbook.first_line + "".join(texts), encoding="utf-8")
+        workbook.path.write_text("".join(texts), encoding="utf-8")
         console = Console(
             width=80, height=40, record=True, force_terminal=True, file=io.StringIO(), highlight=False, markup=False
         )
