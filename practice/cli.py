@@ -232,12 +232,11 @@ def show_hint(console, judge: Judge, lesson: Lesson, number: int) -> None:
     which, total = f"{lesson.number}.{number}", len(exercise.hints)
     shown_before = judge.memory.read()["hints"].get(which, 0)
     for n, hint in enumerate(exercise.hints[: shown_before + 1], start=1):
-        console.print(
-            say(words.HINT, n=n, total=total, hint=messages.hint(lesson, hint)), style="" if n > shown_before else "dim"
-        )
-    console.print(say(words.READ, section=messages.section(lesson, exercise.section)), style="dim")
+        line = say(words.HINT, n=n, total=total, hint=messages.hint(lesson, hint))
+        screen.show_line(console, line, "" if n > shown_before else "dim")
+    screen.show_line(console, say(words.READ, section=messages.section(lesson, exercise.section)), "dim")
     if shown_before + 1 >= total:
-        console.print(say(words.LAST_HINT, which=which), style="dim")
+        screen.show_line(console, say(words.LAST_HINT, which=which), "dim")
     judge.memory.write("hints", which, min(shown_before + 1, total))
 
 

@@ -66,7 +66,7 @@ def starter(lesson: Lesson) -> str:
     first, *cells = split_cells(lesson.starter)
     texts = [first.text.replace(words.HEAD, say(words.HEAD)).replace(words.ALSO, say(words.ALSO))]
     for cell in cells:
-        mark, comment, code = re.fullmatch(r"(.*\n)((?:#.*\n)*)(.*)", cell.text, re.DOTALL).groups()
+        mark, comment, code = re.fullmatch(r"([^\n]*\n)((?:#[^\n]*\n)*)(.*)", cell.text, re.DOTALL).groups()
         if cell.number:
             mark = mark.replace(lesson.tasks[cell.number - 1].title, title(lesson, cell.number), 1)
             if "task" in _of(lesson, str(cell.number)):
@@ -85,11 +85,12 @@ def in_words(what: str | list, lesson: Lesson) -> str:
 
 
 def _value(lesson: Lesson, name: str, value: str | float | list) -> str | float:
+    if isinstance(value, list):
+        return in_words(value, lesson)
     if name == "what":
         return row(lesson, value)
-    if name == "expected":
-        return repr(row(lesson, value[1:-1])) if re.fullmatch(r"'.* .*'", value) else value  # 'about half'
-    return in_words(value, lesson) if isinstance(value, list) else value
+    is_text = isinstance(value, str) and re.fullmatch(r"'.* .*'", value)  # expected 'about half'
+    return f"'{row(lesson, value[1:-1])}'" if is_text else value
 
 
 def _of(lesson: Lesson, name: str) -> dict:

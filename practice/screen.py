@@ -103,6 +103,10 @@ def show_report(console: Console, found: dict) -> None:
         console.print(Text(say(words.LEFT_OUT, names=plain(reason)), "dim"))
 
 
+def show_line(console: Console, line: str, style: str = "") -> None:
+    console.print(Text("\n".join(wrapped(line, console.width)), style))
+
+
 # ---- The parts of a screen -------------------------------------------------------------------------------------------
 
 

@@ -129,7 +129,7 @@ def table(folder: Path) -> dict:
 @functools.cache
 def in_chinese() -> dict[str, str]:
     """{English: Chinese} for the sentences above."""
-    return {globals()[name]: chinese for name, chinese in table(Path(__file__).parent).items()}
+    return {globals().get(name): chinese for name, chinese in table(Path(__file__).parent).items()}
 
 
 def say(english: str, **values) -> str:

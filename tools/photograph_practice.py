@@ -1,10 +1,10 @@
 """Photograph the screen of `make practice` for the README: practice/screen.svg, 80 columns wide.
 
-Run   python tools/photograph_practice.py [--states]
+Run   python tools/photograph_practice.py [--states] [--lang zh]
 
 A workbook of Course 08 with two answers and one known mistake is judged in a temporary home, and what a learner would
-see is drawn. --states: the states of an exercise in one picture (done, to do, wrong in a known and in an unknown way, a
-crash), into outputs/, to look at when the screen is changed.
+see is drawn. To look at when the screen is changed, into outputs/: --states, the states of an exercise in one picture
+(done, to do, wrong in a known and in an unknown way, a crash), and --lang zh, the same in Chinese.
 """
 
 import io
@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from common.paths import REPOSITORY, output_dir
-from practice import cli
+from practice import cli, words
 from practice.exercise import source_of
 from practice.judge import Judge
 from practice.lessons import find, split_cells
@@ -27,21 +27,25 @@ def main() -> int:
     lesson, _ = find("08")
     shape, output_size, count_parameters, *_ = lesson.exercises()
     codes = {1: shape.source(), 2: output_size.source(), 3: source_of(count_parameters.mistakes[-1].answer)}
+    words.given = "zh" if sys.argv[-2:] == ["--lang", "zh"] else "en"
     target = REPOSITORY / "practice" / "screen.svg"
-    if sys.argv[1:] == ["--states"]:
+    if words.given == "zh":
+        target = output_dir("practice") / "screen.zh-CN.svg"
+    if "--states" in sys.argv:
         codes[3], codes[4] = codes[3].replace("kernel_size**2", "9"), "import os\nos._exit(1)\n"
         codes[2] = source_of(output_size.mistakes[0].answer)
-        target = output_dir("practice") / "states.svg"
-    texts = [cell.text for cell in split_cells(lesson.starter)]
-    for i, cell in enumerate(split_cells(lesson.starter)):
-        if cell.number in codes:
-            comment = re.match(r"(?:#.*\n)*", cell.text)[0]
-            texts[i] = f"{comment}\n\n{codes[cell.number]}\n\n"
+        target = output_dir("practice") / f"states.{words.given}.svg"
     with tempfile.TemporaryDirectory() as home, Judge() as judge:
         os.environ["COURSE_HOME"] = home
         os.chdir(home)
         workbook = cli.workbook_of(lesson)
         workbook.make()
+        cells = split_cells(workbook.read())
+        texts = [cell.text for cell in cells]
+        for i, cell in enumerate(cells):
+            if cell.number in codes:
+                comment = re.match(r"(?:#.*\n)*", cell.text)[0]
+                texts[i] = f"{comment}\n\n{codes[cell.number]}\n\n"
         workbook.path.write_text("".join(texts), encoding="utf-8")
         console = Console(
             width=80, height=40, record=True, force_terminal=True, file=io.StringIO(), highlight=False, markup=False

@@ -1,6 +1,7 @@
-"""What is to be translated of a lesson's exercises: a messages file with empty values.
+"""The messages files of the lessons' exercises, for who translates: what is to be said, and what is wrong in a file.
 
-Run   python tools/practice_messages.py Course05 > Course05-DataLoader/messages.zh-CN.toml
+Run   python tools/practice_messages.py skeleton Course05      a file with all keys and empty values
+      python tools/practice_messages.py check [Course05 …]     what is missing, stale or superfluous; all lessons
 
 Titles, tasks and hints are read. What a row of a trial is called is made while it runs: so each trial runs once with
 the answer, and each label is traced to the strings of solutions.py that it is made of.
@@ -15,9 +16,10 @@ import sys
 from collections.abc import Iterator
 
 from common import UserError
+from practice import words
 from practice.exercise import Exercise, as_in_a_trial
-from practice.lessons import Lesson, find
-from practice.messages import task_fingerprint
+from practice.lessons import Lesson, all_lessons, find
+from practice.messages import pattern, task_fingerprint
 
 NOTHING = "nothing"
 WORDS = {
@@ -61,11 +63,6 @@ def is_code(text: str) -> bool:
             if code != plain and isinstance(value, ast.Call) and not value.args:
                 return True
     return not re.search(r"[A-Za-z]{2}", text.replace("{}", ""))
-
-
-def pattern(text: str) -> re.Pattern:
-    """What matches every label that was made of this text."""
-    return re.compile("(.*?)".join(map(re.escape, text.split("{}"))), re.DOTALL)
 
 
 class Labels:
@@ -130,22 +127,19 @@ def labels_that_come(exercise: Exercise) -> list[str]:
         return list(dict.fromkeys(what for what, *_ in exercise.trial(exercise.answer)))
 
 
-def skeleton(lesson: Lesson) -> str:
-    """A messages file with the keys of a lesson, and nothing translated."""
+# ---- Files -----------------------------------------------------------------------------------------------------------
+
+
+def keys_of(lesson: Lesson) -> dict[str, dict[int, list[str]]]:
+    """{"hints": {exercise: keys}, "rows": {exercise: keys}}; a key of two exercises stands at the first."""
     exercises, labels = lesson.exercises(), Labels(lesson)
-    parts, seen = [], set()
-    for exercise in exercises:
-        fingerprint = task_fingerprint(lesson, exercise.number)
-        parts.append(f'["{exercise.number}"]\ntitle = ""\ntask = """\n"""\nenglish = "{fingerprint}"\n')
-    for table, keys_of in (("hints", hints_of), ("rows", labels.keys)):
-        lines = [f"[{table}]"]
+    keys = {"hints": {}, "rows": {}}
+    for table, in_exercise in (("hints", hints_of), ("rows", labels.keys)):
+        seen = {}
         for exercise in exercises:
-            keys = [key for key in keys_of(exercise) if (table, key) not in seen]
-            seen |= {(table, key) for key in keys}
-            lines += [f"# {exercise.number}. {exercise.name}"] * bool(keys)
-            lines += [f'{json.dumps(key, ensure_ascii=False)} = ""' for key in keys]
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+            keys[table][exercise.number] = [key for key in in_exercise(exercise) if key not in seen]
+            seen |= dict.fromkeys(keys[table][exercise.number])
+    return keys
 
 
 def hints_of(exercise: Exercise) -> list[str]:
@@ -153,14 +147,80 @@ def hints_of(exercise: Exercise) -> list[str]:
     return list(dict.fromkeys([*exercise.hints, *(mistake.hint for mistake in exercise.mistakes)]))
 
 
+def skeleton(lesson: Lesson) -> str:
+    """A messages file with the keys of a lesson, and nothing translated."""
+    parts = []
+    for task in lesson.tasks:
+        fingerprint = task_fingerprint(lesson, task.number)
+        parts.append(f'["{task.number}"]\ntitle = ""\ntask = """\n"""\nenglish = "{fingerprint}"\n')
+    for table, of_exercises in keys_of(lesson).items():
+        lines = [f"[{table}]"]
+        for number, keys in of_exercises.items():
+            lines += [f"# {number}. {lesson.tasks[number - 1].title}"] * bool(keys)
+            lines += [f'{json.dumps(key, ensure_ascii=False)} = ""' for key in keys]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def problems(lesson: Lesson, kept: dict) -> Iterator[str]:
+    """What is missing, stale or superfluous in the table of a lesson."""
+    for task in lesson.tasks:
+        its, fingerprint = kept.get(str(task.number), {}), task_fingerprint(lesson, task.number)
+        for name in ("title", "task"):
+            if not its.get(name, "").strip():
+                yield f"exercise {task.number} has no {name}"
+        if its.get("english") != fingerprint:
+            yield f"exercise {task.number} is stale: the English is {fingerprint} now"
+        for name in its.keys() - {"title", "task", "english"}:
+            yield f"exercise {task.number}: {name!r} means nothing"
+    needed = keys_of(lesson)
+    for name in kept.keys() - {str(task.number) for task in lesson.tasks} - needed.keys():
+        yield f"there is no exercise {name!r}"
+    for table, of_exercises in needed.items():
+        its = kept.get(table, {})
+        for number, keys in of_exercises.items():
+            yield from (f"exercise {number}: [{table}] lacks {key!r}" for key in keys if not its.get(key, "").strip())
+        used = {key for keys in of_exercises.values() for key in keys}
+        yield from (f"[{table}]: nothing says {key!r}" for key in its if key not in used)
+    for key, chinese in kept.get("rows", {}).items():
+        if places_of(chinese) != places_of(key):
+            yield f"[rows]: the places are not those of {key!r}"
+
+
+def problems_of_words(kept: dict) -> Iterator[str]:
+    """The same for the sentences of practice/words.py."""
+    sentences = {name: text for name, text in vars(words).items() if name.isupper() and name != "TABLE"}
+    for name, english in sentences.items():
+        if not kept.get(name, "").strip():
+            yield f"{name} is missing"
+        elif set(places_of(kept[name])) != set(places_of(english)):
+            yield f"{name}: the places are not those of {english!r}"
+    yield from (f"there is no {name}" for name in kept.keys() - sentences.keys())
+
+
+def places_of(text: str) -> list[str]:
+    """What is put into a text: ["{got!r}", "{}"]. {0} and {1} count as {}: they are for a different order."""
+    return sorted(re.sub(r"\d", "", place) for place in re.findall(r"\{.*?\}", text))
+
+
 def main() -> int:
+    command, *names = sys.argv[1:] or [""]
     try:
-        (name,) = sys.argv[1:] or [""]
-        print(skeleton(find(name)[0]), end="")
+        lessons = [find(name)[0] for name in names]
+        if command == "skeleton" and len(lessons) == 1:
+            print(skeleton(lessons[0]), end="")
+            return 0
+        if command != "check":
+            raise UserError("type skeleton and a lesson, or check")
     except UserError as error:
         print(f"practice_messages: {error}", file=sys.stderr)
         return 2
-    return 0
+    found = 0
+    for each in lessons or [each for each in all_lessons() if (each.folder / words.TABLE).exists()]:
+        for problem in problems(each, words.table(each.folder)):
+            print(f"{each.name}/{words.TABLE}: {problem}")
+            found = 1
+    return found
 
 
 if __name__ == "__main__":
