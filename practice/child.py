@@ -19,7 +19,7 @@ from pathlib import Path
 
 from practice import words
 from practice.exercise import Exercise, judge
-from practice.lessons import Cell, Lesson, Verdict, code_of, find, split_cells
+from practice.lessons import Cell, Lesson, Verdict, find, split_cells
 from practice.words import told
 
 _judging = False  # whether this is the process that judges
@@ -77,7 +77,7 @@ class Run:
     def __init__(self, lesson: Lesson, order: dict, send: Callable[..., None]):
         self.lesson, self.order, self.send = lesson, order, send
         self.exercises = {exercise.number: exercise for exercise in lesson.exercises()}
-        self.starters = {cell.number: code_of(cell) for cell in split_cells(lesson.starter)}
+        self.starters = {cell.number: cell.code for cell in split_cells(lesson.starter)}
         self.deadline = float("inf")
         program = sys.modules["__main__"] = types.ModuleType("__main__")  # pickle looks there for a learner's classes
         program.__file__ = order["path"]
@@ -118,7 +118,7 @@ class Run:
 
     def verdict(self, i: int, cell: Cell, problem: list | None, printed: list[str | list]) -> Verdict:
         """What is to be said of the exercise of a cell that has run."""
-        if code_of(cell) == self.starters[cell.number]:
+        if cell.code == self.starters[cell.number]:
             return Verdict("todo")
         if problem:
             return Verdict("wrong", problem, printed=printed)

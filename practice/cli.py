@@ -108,10 +108,7 @@ def workbook_of(lesson: Lesson) -> Workbook:
 
 def judge_it(console, judge: Judge, workbook: Workbook, again: bool = False) -> Judged:
     """What Judge.judge() gives; meanwhile the screen says so. UserError for a file that cannot be read."""
-    if not again and (known := judge.known(workbook)):
-        return known
-    with console.status(say(words.JUDGING, lesson=workbook.lesson.name)):
-        return judge.judge(workbook, again)
+    return judge.judge(workbook, again, console.status(say(words.JUDGING, lesson=workbook.lesson.name)))
 
 
 def standings(console, judge: Judge) -> dict[Lesson, Judged]:

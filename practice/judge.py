@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from common import UserError
 from common.paths import REPOSITORY, atomic_write
 from practice import words
-from practice.lessons import Cell, Lesson, Verdict, code_of, split_cells
+from practice.lessons import Cell, Lesson, Verdict, codes_of, split_cells
 from practice.words import say, told
 from practice.workbook import Workbook, workbook_folder
 
@@ -24,6 +25,7 @@ SECONDS = float(os.environ.get("PRACTICE_SECONDS", 10))  # for one cell, and for
 SLACK = 3.0  # more that a process gets to say itself where it is stuck
 START = 120.0  # for the imports, on a machine that is busy with other things
 REMEMBERED = 1000  # judged workbooks
+NOTHING = contextlib.nullcontext()
 
 
 @dataclass
@@ -148,16 +150,17 @@ class Judge:
     def known(self, workbook: Workbook) -> Judged | None:
         """What is known without running anything. UserError for a file that cannot be read."""
         text = workbook.read()
-        if _codes(text) == _codes(workbook.lesson.starter):
+        if codes_of(text) == codes_of(workbook.lesson.starter):
             return Judged({task.number: Verdict("todo") for task in workbook.lesson.tasks})
         return self.memory.verdicts(_key(workbook.lesson, text))
 
-    def judge(self, workbook: Workbook, again: bool = False) -> Judged:
+    def judge(self, workbook: Workbook, again: bool = False, meanwhile: AbstractContextManager = NOTHING) -> Judged:
         """What is known, or what comes of running it. again: run it where a time limit decided the last time."""
         known, text = self.known(workbook), workbook.read()
         if known and (known.is_final or not again):
             return known
-        judged = self.run(workbook, text)
+        with meanwhile:
+            judged = self.run(workbook, text)
         self.memory.write("verdicts", _key(workbook.lesson, text), asdict(judged))
         return judged
 
@@ -221,11 +224,6 @@ def _how_it_died(code: int, line: int) -> list:
     if -code == getattr(signal, "SIGKILL", 9):
         return told(words.KILLED, line=line)
     return told(words.CRASHED, line=line, how=signal.Signals(-code).name)
-
-
-def _codes(text: str) -> list[str]:
-    """The code of the cells; what stands above the first one may be anything."""
-    return [code_of(cell) for cell in split_cells(text)[1:]]
 
 
 @functools.cache

@@ -27,6 +27,15 @@ class Cell:
     first_line: int  # counted from 1; that of the mark
     text: str  # with the mark
 
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The mark, the comment below it, which is the task of an exercise, and the code: the same in each language."""
+        return re.fullmatch(r"((?:# %%.*\n)?)((?:#.*\n)*)((?s:.*))", self.text).groups()
+
+    @property
+    def code(self) -> str:
+        return self.parts[2].strip()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -49,9 +58,9 @@ def split_cells(text: str) -> list[Cell]:
     ]
 
 
-def code_of(cell: Cell) -> str:
-    """A cell without the lines that are a mark or a comment: what is the same in each language."""
-    return re.sub(r"^#.*\n?", "", cell.text, flags=re.MULTILINE).strip()
+def codes_of(text: str) -> list[str]:
+    """The code of each cell of a file; what stands above the first mark may be anything."""
+    return [cell.code for cell in split_cells(text)[1:]]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def starter(lesson: Lesson) -> str:
     first, *cells = split_cells(lesson.starter)
     texts = [first.text.replace(words.HEAD, say(words.HEAD)).replace(words.ALSO, say(words.ALSO))]
     for cell in cells:
-        mark, comment, code = re.fullmatch(r"([^\n]*\n)((?:#[^\n]*\n)*)(.*)", cell.text, re.DOTALL).groups()
+        mark, comment, code = cell.parts
         if cell.number:
             mark = mark.replace(lesson.tasks[cell.number - 1].title, title(lesson, cell.number), 1)
             if "task" in _of(lesson, str(cell.number)):
@@ -104,8 +104,7 @@ def _of(lesson: Lesson, name: str) -> dict:
 def english_task(lesson: Lesson, number: int) -> str:
     """The comment below the mark of an exercise, without the `# `."""
     (cell,) = (cell for cell in split_cells(lesson.starter) if cell.number == number)
-    comment = re.match(r".*\n((?:#.*\n)*)", cell.text)[1]
-    return re.sub(r"^# ?", "", comment, flags=re.MULTILINE).strip("\n")
+    return re.sub(r"^# ?", "", cell.parts[1], flags=re.MULTILINE).strip("\n")
 
 
 def task_fingerprint(lesson: Lesson, number: int) -> str:
