@@ -88,7 +88,6 @@ def run(console, argv: list[str] | None) -> int:
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
     """What was typed. The language comes first: help and errors are said in it."""
-    words.given = ""
     first = OneLineParser("python -m practice", add_help=False)
     first.add_argument("--lang", choices=("en", "zh"), help=argparse.SUPPRESS)
     words.given = first.parse_known_args(argv)[0].lang or ""
