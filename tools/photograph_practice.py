@@ -26,7 +26,8 @@ from practice.lessons import find, split_cells
 def main() -> int:
     lesson, _ = find("08")
     shape, output_size, count_parameters, *_ = lesson.exercises()
-    codes = {1: shape.source(), 2: output_size.source(), 3: source_of(count_parameters.mistakes[-1].answer)}
+    mistake = next(mistake for mistake in count_parameters.mistakes if "groups" in mistake.hint)
+    codes = {1: shape.source(), 2: output_size.source(), 3: source_of(mistake.answer)}
     words.given = "zh" if sys.argv[-2:] == ["--lang", "zh"] else "en"
     target = REPOSITORY / "practice" / "screen.svg"
     if words.given == "zh":
