@@ -35,13 +35,20 @@ def hint(lesson: Lesson, english: str) -> str:
 
 
 def row(lesson: Lesson, label: str) -> str:
-    """What a row of a trial is called: as the key says that fits best, and so on for what stands in its places."""
-    rows = _of(lesson, "rows")
-    fitting = [key for key in rows if rows[key] and pattern(key).fullmatch(label)]
-    if not fitting:
-        return label
-    key = max(fitting, key=lambda key: len(key.replace("{}", "")))
-    return rows[key].format(*(row(lesson, part) for part in pattern(key).fullmatch(label).groups()))
+    """What a row of a trial is called: as a key says that has its form, and other keys of what stands in its places."""
+    return _row(_of(lesson, "rows"), label)[1]
+
+
+def _row(rows: dict[str, str], label: str) -> tuple[int, str]:
+    """(how many of its characters the keys have, what it is called) where they have the most."""
+    best = (0, label)
+    for key, chinese in rows.items():
+        if chinese and (match := pattern(key).fullmatch(label)):
+            parts = [_row(rows, part) for part in match.groups()]
+            count = len(key.replace("{}", "")) + sum(count for count, _ in parts)
+            if count > best[0]:
+                best = (count, chinese.format(*(said for _, said in parts)))
+    return best
 
 
 @functools.cache

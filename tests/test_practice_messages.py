@@ -288,7 +288,10 @@ def test_a_row_is_said_by_the_key_that_fits_best_and_its_parts_by_theirs(chinese
     rows = {
         "{}: the size": "{} 的大小",
         "{}: the size of the first": "{}：第一个的大小",
+        "{} rows": "{} 行",
         "{} rows, old": "旧的 {} 行",
+        "{} pictures of {}": "{1} 的 {0} 张图片",
+        "{} pictures of {}, old": "{1} 的 {0} 张旧图片",
         "{} of {}": "{1} 里的 {0}",
         "the size": "大小",
         "two tensors": "两个张量",
@@ -296,8 +299,10 @@ def test_a_row_is_said_by_the_key_that_fits_best_and_its_parts_by_theirs(chinese
     monkeypatch.setattr(words, "table", lambda folder: {"rows": rows})
     assert messages.row(LESSON, "the size") == "大小"
     assert messages.row(LESSON, "3 rows, old: the size") == "旧的 3 行 的大小"
+    assert messages.row(LESSON, "3 rows: the size") == "3 行 的大小"
     assert messages.row(LESSON, "3 rows, old: the size of the first") == "旧的 3 行：第一个的大小"
     assert messages.row(LESSON, "3 of 7") == "7 里的 3"
+    assert messages.row(LESSON, "3 pictures of 8x8, old: the size") == "8x8 的 3 张旧图片 的大小"
     assert messages.row(LESSON, "f({}, 3)") == "f({}, 3)", "code stays"
     expected = told(words.A, value="'two tensors'", kind="str")
     verdict = told(words.GOT, what="f(3)", got="'the size'", expected=expected)
