@@ -126,17 +126,12 @@ def table(folder: Path) -> dict:
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-@functools.cache
-def in_chinese() -> dict[str, str]:
-    """{English: Chinese} for the sentences above."""
-    return {globals().get(name): chinese for name, chinese in table(Path(__file__).parent).items()}
-
-
 def say(english: str, **values) -> str:
     """One of the sentences above in the chosen language. A command in it, {run}, keeps a language given by hand."""
     differs = given and (given == "zh") != system_is_chinese()
     run = f"python -m practice --lang {given}" if differs else "python -m practice"
-    said = in_chinese().get(english) if is_chinese() else None
+    chinese = table(Path(__file__).parent) if is_chinese() else {}
+    said = next((chinese[name] for name in chinese if globals().get(name) == english), None)
     return (said or english).format(run=run, **values)
 
 
