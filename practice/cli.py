@@ -89,14 +89,13 @@ def run(console, argv: list[str] | None) -> int:
 def parsed(argv: list[str] | None) -> argparse.Namespace:
     """What was typed. The language comes first: help and errors are said in it."""
     first = OneLineParser("python -m practice", add_help=False)
-    first.add_argument("--lang", choices=("en", "zh"), help=argparse.SUPPRESS)
+    first.add_argument("--lang", choices=("en", "zh"), help="English / 中文")
     words.given = first.parse_known_args(argv)[0].lang or ""
     form = {"description": say(words.HELP), "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = OneLineParser("python -m practice", **form)
+    parser = OneLineParser("python -m practice", parents=[first], **form)
     parser.add_argument("command", nargs="?", default="", help=argparse.SUPPRESS)
     parser.add_argument("which", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=say(words.HELP_JSON))
-    parser.add_argument("--lang", choices=("en", "zh"), help=say(words.HELP_LANG))
     return parser.parse_intermixed_args(argv)
 
 

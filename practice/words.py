@@ -23,7 +23,6 @@ Exercises that judge themselves each time you save.
   python -m practice report DIR   a table of many learners' workbooks
 """
 HELP_JSON = "report: as JSON"
-HELP_LANG = "the language: en or zh (default: that of your system)"
 
 # ---- The screen ------------------------------------------------------------------------------------------------------
 
