@@ -9,7 +9,7 @@ from practice.exercise import Exercise, Verdict, judge
 from practice.lessons import Lesson, all_lessons, split_cells
 from practice.messages import in_words
 
-os.environ["LANGUAGE"] = "en"  # whatever whoever runs the tests speaks
+os.environ["LANGUAGE"] = "en"  # whatever the language of the system is
 LESSONS = {lesson.number: lesson for lesson in all_lessons()}
 
 

@@ -1,4 +1,4 @@
-"""The messages files of the lessons' exercises, for who translates: what is to be said, and what is wrong in a file.
+"""The messages files of the lessons' exercises, for translators: what is to be said, and what is wrong in a file.
 
 Run   python tools/practice_messages.py skeleton Course05      a file with all keys and empty values
       python tools/practice_messages.py check [Course05 …]     what is missing, stale or superfluous; all lessons
@@ -22,14 +22,7 @@ from practice.lessons import Lesson, all_lessons, find
 from practice.messages import pattern, task_fingerprint
 
 NOTHING = "nothing"
-WORDS = {
-    "first",
-    "second",
-    "third",
-    "training",
-    "evaluation",
-    NOTHING,
-}  # alone in a place of a row: no code
+WORDS = {"first", "second", "third", "training", "evaluation", NOTHING}  # alone in a place of a row: no code
 
 
 def texts_of(node: ast.AST) -> list[str]:
