@@ -193,6 +193,7 @@ FAULTS_IN_CHINESE = [  # what stands there, the fault, the section that is named
     ("87.5%", "78.5%", "1", "number 78.5% is not in English"),
     ("16 个", "十六个", "1", "number 16 is missing"),
     ("1000 张", "10000 张", "1", "number 1000 is missing"),
+    ("1000 张", "1000 万张", "1", "number 10000000 is not in English"),
     ("两种", "4 种", "1", "number 4 is not in English"),
     ("3 种颜色", "3 种颜色（3 种）", "1", "number 3 is not in English"),
     ("87.5% 是", "87.5 是", "1", "number 87.5% is missing"),
@@ -293,6 +294,7 @@ def test_new_line_breaks_in_english_make_nothing_stale(edition):
     [
         ("3 种颜色中两种", "三种颜色中 2 种"),  # what English says in words may be a word or digits
         ("1000 张", "1,000 张"),
+        ("1000 张", "0.1 万张"),
         ("87.5% 是", "87.5 % 是"),
         ("以后再读。", "以后运行批处理文件。"),  # a longer word, in which the forbidden one is fine
         ("以后再读。", "文件 pytorch.txt, data.csv 以后再读。"),

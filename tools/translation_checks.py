@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from markup import CODE_SPAN, FENCED, headings
 
@@ -18,6 +19,8 @@ CODE, BLOCK, TAG, FORMULA = "\ue000\ue001\ue002\ue003"  # stand for what was tak
 LINKED, OUTSIDE = "\ue004\ue005"  # stand on both sides of the words of a link; OUTSIDE where it leaves the course
 HAN = r"[\u3400-\u9fff]"
 NUMBER = re.compile(r"−?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:\s?%)?")
+SCALES = {"million": 10**6, "billion": 10**9, "万": 10**4, "百万": 10**6, "亿": 10**8}  # 1.3 million is 130 万
+SCALED = re.compile(rf"({NUMBER.pattern})(?:\s?({'|'.join(SCALES)}))?")
 FIGURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 LINK = re.compile(r"\[([^\]]*)\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)")
 LINK_OUTSIDE = re.compile(LINK.pattern.replace("<?(", "<?((?=https?:)"))
@@ -53,8 +56,13 @@ class Parts:
 
     def __post_init__(self):
         self.shown = as_read(self.prose)
-        numbers = NUMBER.findall(self.shown)
-        self.numbers = Counter(re.sub(r"[,\s]", "", number) for number in numbers)
+        self.numbers = Counter(in_digits(*number) for number in SCALED.findall(self.shown))
+
+
+def in_digits(number: str, scale: str) -> str:
+    """1,000 as 1000; 1.3 million, as well as 130 万, as 1300000."""
+    number = re.sub(r"[,\s]", "", number)
+    return f"{(Decimal(number) * SCALES[scale]).normalize():f}" if scale else number
 
 
 def as_read(prose: str) -> str:
