@@ -63,11 +63,11 @@ def nearest_mean(images, labels, num_classes):
 
 
 # %% 5. A convolution as a linear layer (write, 20 min)
-# (Course 08) Section 8 made a convolution from a linear layer. Do the opposite: return
-# the nn.Linear that does with flattened pictures what conv does with pictures (C,
-# height, width). as_linear(conv, height, width)(images.flatten(1)) must equal
-# conv(images).flatten(1), for each stride and padding. conv has a bias. You may call
-# it.
+# (Course 08) In section 8 of this lesson a linear layer becomes a convolution. Do the
+# opposite: return the nn.Linear that does with flattened pictures what conv does with
+# pictures (C, height, width). as_linear(conv, height, width)(images.flatten(1)) must
+# equal conv(images).flatten(1), for each stride and padding. conv has a bias. You may
+# call it.
 #
 # One way: give conv pictures in which a single number is 1 and all others are 0. What
 # do they tell you about the weight of the linear layer?
