@@ -12,6 +12,7 @@ from pathlib import Path
 # Before anything of the course or PyTorch is imported, and inherited by child processes.
 _HOME = tempfile.TemporaryDirectory(prefix="course-home-")
 os.environ["COURSE_HOME"] = _HOME.name
+os.environ["LANGUAGE"] = "en"  # what practice says is compared
 os.environ["TORCH_HOME"] = _HOME.name  # no weights that somebody happened to download
 os.environ["OMP_NUM_THREADS"] = "1"  # sums come out the same, and two small runs do not fight for two cores
 _TESTS = Path(__file__).parent / "tests"
