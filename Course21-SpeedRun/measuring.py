@@ -52,7 +52,7 @@ def parse(ladder: Ladder, argv: list[str] | None) -> dict:
     add("--runs", metavar="N", type=number(int, 1), help="of each rung, with seeds 1…N (default: 25)")
     add("--epochs", type=number(float, 0.1, 1000), help="of each run (default: the rung's)")
     add("--width", metavar="N", type=number(int, 1, 1024), help="channels of the first 3x3 convolution (default: 64)")
-    add("--limit", metavar="N", type=number(int, 64), help="only N training pictures, classes balanced")
+    add("--limit", metavar="N", type=number(int, 32), help="only N training pictures, classes balanced")
     add("--device", choices=DEVICES, help="where to compute (default: auto)")
     add("--out", metavar="FILE", help="what was measured; rungs that are in it stay (default: under outputs/)")
     typed = vars(parser.parse_args(argv))
@@ -65,8 +65,8 @@ def read(options: dict, device: torch.device) -> tuple[dict, int]:
     classes, images, labels, test_images, test_labels = read_pictures(wanted, device)
     used = stratified(labels, options["limit"] or len(labels), seed=0)
     tested = stratified(test_labels, QUICK_TEST if options["quick"] else len(test_labels), seed=0)
-    if len(used) < 64:
-        raise UserError(f"{len(used)} training pictures are too few: 64 are needed")
+    if len(used) < 32:
+        raise UserError(f"{len(used)} training pictures are too few: 32 are needed")
     mean, std = (torch.tensor(values, device=device) for values in mean_and_std(images[used]))
     tensors = {"images": images[used], "labels": labels[used]}
     tensors |= {"test images": test_images[tested], "test labels": test_labels[tested]}
@@ -118,6 +118,18 @@ def line_of(rung: str, adds: str, row: dict) -> str:
     return f"{rung:10}{adds:39}{row['accuracy']:7.2%} {error:8}{row['seconds']:10.2f} s"
 
 
+def command_of(argv: list[str]) -> str:
+    """What was typed, without the names of somebody's folders."""
+    words = ["python", "Course21-SpeedRun/speedrun.py"]
+    for before, word in zip(["", *argv], argv, strict=False):
+        option, joined, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        place = {"--data": "FOLDER", "--out": "FILE"}.get(option)
+        if place and value and value not in ("auto", "drawn", "cifar10"):
+            word = f"{option}={place}" if joined else place
+        words.append(word)
+    return shlex.join(words)
+
+
 def climb(ladder: Ladder, argv: list[str] | None) -> int:
     """Measure rung after rung; the file is written after each, so that a stop loses one rung at most."""
     options = parse(ladder, argv)
@@ -133,16 +145,15 @@ def climb(ladder: Ladder, argv: list[str] | None) -> int:
     pictures, num_classes = read(options, device)
     setting = setting_of(options, device, pictures)
     rows = {} if options["quick"] and not options["out"] else load_rows(path, setting)
-    typed = ["FOLDER" if setting["data"] == "a folder" and i and argv[i - 1] == "--data" else argument
-             for argv in [sys.argv[1:] if argv is None else argv] for i, argument in enumerate(argv)]  # fmt: skip
-    command = shlex.join(["python", "Course21-SpeedRun/speedrun.py", *typed])
+    command = command_of(sys.argv[1:] if argv is None else argv)
 
     def recipe_of(rung: str):
         recipe = ladder.recipe_of(rung, device, len(pictures["labels"]))
         return dataclasses.replace(recipe, epochs=options["epochs"] or recipe.epochs)
 
     names = list(ladder.adds)
-    print(f"\n{'rung':10}{'adds to the rungs above it':39}accuracy of {options['runs']} runs    seconds")
+    counted = f"accuracy, {options['runs']} run{'s' if options['runs'] > 1 else ''}"
+    print(f"\n{'rung':10}{'adds to the rungs above it':39}{counted:17}   seconds")
     for rung in options["rungs"] or names:
         recipe = recipe_of(rung)
         if rung != names[0] and recipe == recipe_of(names[names.index(rung) - 1]):

@@ -1,7 +1,7 @@
 """Course 21 · SpeedRun — five mistakes that a race invites, each made once.
 
 Run   python Course21-SpeedRun/mistakes.py    a few seconds
-Read  notes.md, section 6
+Read  notes.md, sections 5 and 7
 """
 
 # %% 1. Setup
@@ -59,7 +59,7 @@ for name, wait in (("does not wait", lambda: None), ("waits", lambda: synchroniz
 
 # %% 6. Break it: the views are chosen by the test pictures
 by_test, fresh = [], []
-for _ in range(50):
+for _ in range(25):
     right = torch.rand(2, 10_000) < 0.94  # test pictures, and as many fresh ones
     changed = torch.rand(40, 2, 10_000) < 0.04  # 40 ways to look at them: each answers 4 % of them anew …
     ways = torch.where(changed, torch.rand(40, 2, 10_000) < 0.94, right).float().mean(dim=2)  # … and no better

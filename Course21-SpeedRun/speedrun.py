@@ -6,7 +6,7 @@ See   outputs/Course21-SpeedRun/ladder.json
 Read  notes.md
 
 A ladder from Course 19's recipe to 94 %, one change a rung. The changes come from published work, which is named in
-the notes (section 8) and written anew here. What has nothing to do with learning fast stands in measuring.py.
+the notes (section 9) and written anew here. What has nothing to do with learning fast stands in measuring.py.
 """
 
 import dataclasses

@@ -48,8 +48,8 @@ def map_rows():
     return rows
 
 
-def test_the_map_has_all_twenty_one_lessons():
-    assert list(map_rows()) == [f"{n:02}" for n in range(21)]
+def test_the_map_has_all_twenty_two_lessons():
+    assert list(map_rows()) == [f"{n:02}" for n in range(22)]
     assert all(len(row) == 4 and all(row) for row in map_rows().values())
 
 
@@ -111,7 +111,13 @@ def test_how_to_run_a_script_fits_a_terminal_of_80_columns(path):
 
 
 @pytest.mark.parametrize(
-    "script", ["Course19-TrainGPU/train.py", "Course19-TrainGPU/speed.py", "Course20-ModelTest/test.py"]
+    "script",
+    [
+        "Course19-TrainGPU/train.py",
+        "Course19-TrainGPU/speed.py",
+        "Course20-ModelTest/test.py",
+        "Course21-SpeedRun/speedrun.py",
+    ],
 )
 def test_what_the_programs_print_fits_a_terminal_of_80_columns(script):
     environment = os.environ | {"COLUMNS": "80"}

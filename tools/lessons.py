@@ -26,10 +26,12 @@ from trainer import commands
 
 LESSONS = sorted(folder.name for folder in REPOSITORY.glob("Course[0-9][0-9]-*") if any(folder.glob("*.py")))
 CAPSTONE = ("Course19-TrainGPU", "Course20-ModelTest")
+PROGRAMS = (*CAPSTONE, "Course21-SpeedRun")  # the lessons that are no flat script
 BESIDE = {"drawing.py", "workers.py", "exercises.py", "solutions.py"}  # what a lesson may have beside its script
-MEASURING = {  # measure for the notes
+MEASURING = {  # measure for the notes, or stand beside a program
     "Course16-ModifyNN": {"transfer_helps.py"},
     "Course19-TrainGPU": {"speed.py", "choose_by_test.py", "transfer_table.py"},
+    "Course21-SpeedRun": {"measuring.py", "muon.py", "mistakes.py"},
 }
 
 
@@ -66,8 +68,8 @@ class Page:
 
     @property
     def is_woven(self) -> bool:
-        """Whether it is a notebook as well: all pages in cells, and not the two programs of the capstone."""
-        return not (self.is_lesson and self.folder in CAPSTONE)
+        """Whether it is a notebook as well: all pages in cells, and not the programs."""
+        return not (self.is_lesson and self.folder in PROGRAMS)
 
     def read(self) -> tuple[str, str]:
         """The text of the notes, and that of the script."""
@@ -113,6 +115,22 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
+@contextlib.contextmanager
+def importable(folder: Path):
+    """Scripts of this folder import each other, as where one of them is run by its path."""
+    names = [path.stem for path in folder.glob("*.py")]
+    before = {name: sys.modules.pop(name, None) for name in names}  # other folders have a train.py, too
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module:
+                sys.modules[name] = module
+
+
 def run_script(script: Path) -> Run:
     """Run a flat script now, in the home of the tests."""
     return _captured(lambda: _run_flat(script))
@@ -120,9 +138,9 @@ def run_script(script: Path) -> Run:
 
 @functools.cache
 def run_lesson(lesson: str) -> Run:
-    """Run the lesson as its notes say: a flat script as it is; the capstone with its default options."""
-    if lesson in CAPSTONE:
-        return _captured(lambda: _run_capstone(lesson))
+    """Run the lesson as its notes say: a flat script as it is; a program with the options that they name."""
+    if lesson in PROGRAMS:
+        return _captured(lambda: _run_program(lesson))
     return run_script(script_of(lesson))
 
 
@@ -159,8 +177,17 @@ def _run_flat(script: Path) -> dict:
     return names
 
 
-def _run_capstone(lesson: str) -> dict:
-    """Course19: one default run. Course20: the course's network, then that run measured, then used on eight files."""
+def _run_program(lesson: str) -> dict:
+    """Course19: one default run. Course20: the course's network, then that run measured, then used on eight files.
+
+    Course21: a look at every rung, and the mistakes.
+    """
+    if lesson == "Course21-SpeedRun":
+        with importable(REPOSITORY / lesson):
+            module = load_module(script_of(lesson))
+            assert module.main(module.LADDER, ["--quick", "--device", "cpu"]) == 0
+            runpy.run_path(str(REPOSITORY / lesson / "mistakes.py"), run_name="__main__")
+        return vars(module)
     module = load_module(script_of(lesson))
     if lesson == "Course19-TrainGPU":
         assert module.main([]) == 0
