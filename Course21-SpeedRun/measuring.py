@@ -23,7 +23,7 @@ from trainer.pictures import read_pictures
 
 DEFAULTS = {"data": "auto", "runs": 25, "epochs": None, "width": 64, "limit": None, "device": "auto", "out": None}
 QUICK = {"runs": 2, "epochs": 2, "width": 8, "limit": 320}
-QUICK_TEST = 200  # test pictures of --quick
+QUICK_TEST = 100  # test pictures of --quick
 
 
 class Ladder(NamedTuple):

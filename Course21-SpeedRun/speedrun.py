@@ -5,8 +5,8 @@ Run   python Course21-SpeedRun/speedrun.py --quick        a look, 10 s on a CPU
 See   outputs/Course21-SpeedRun/ladder.json
 Read  notes.md
 
-A ladder from Course 19's recipe to 94 %, one change a rung. The changes come from published work, which is named in
-the notes (section 9) and written anew here. What has nothing to do with learning fast stands in measuring.py.
+A ladder from Course 19's recipe on, one change a rung. The ideas are those of
+others (notes, section 9), written anew. What only measures is measuring.py.
 """
 
 import dataclasses

@@ -236,7 +236,7 @@ def test_a_new_start_gives_new_weights_in_the_same_memory(speedrun):
         torch.manual_seed(seed)
         speedrun.start_again(network, recipe, random(50, 3, 32, 32))
         found.append(torch.cat([t.flatten().float() for t in network.state_dict().values()]))
-        assert [t.data_ptr() for t in network.state_dict().values()] == places
+        assert [t.data_ptr() for t in network.state_dict().values()] == places and network.first.bias.requires_grad
         network(random(8, 3, 32, 32))  # changes the running statistics
         network.first.bias.requires_grad_(False)
     assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
@@ -417,6 +417,13 @@ def test_the_quick_look_prints_every_rung_and_writes_what_it_printed(speedrun):
     assert measured["setting"]["torch"] == torch.__version__ and measured["setting"]["train"] == 320
 
 
+def test_a_row_is_the_mean_with_its_standard_error_and_the_median_of_the_seconds():
+    with importable(FOLDER):
+        row = load_module(FOLDER / "measuring.py").row_of([0.90, 0.92, 0.97], [1.0, 2.0, 9.0])
+    assert (row["runs"], row["seconds"]) == (3, 2.0) and row["accuracy"] == pytest.approx(0.93)
+    assert row["standard_error"] == pytest.approx(((0.03**2 + 0.01**2 + 0.04**2) / 2 / 3) ** 0.5)
+
+
 def test_a_rung_is_measured_again_or_added_and_the_others_stay(speedrun, tmp_path, capsys):
     file = tmp_path / "new folder" / "ladder.json"
     quick = ["--quick", "--device", "cpu", "--runs", "1", "--out", file, "--rungs"]
@@ -495,8 +502,8 @@ def test_the_table_of_the_notes_has_every_rung_and_only_figures_that_were_measur
         assert adds.lower().startswith(speedrun.RUNGS[name][0].lower())
         if name in measured:
             row = measured[name]
-            assert row["runs"] >= 25, "a mean of fewer runs is no figure for the notes"
-            assert accuracy == f"{row['accuracy'] * 100:.2f} ± {row['standard_error'] * 100:.2f} %"
+            few = "" if row["runs"] >= 25 else f" ({row['runs']} runs)"
+            assert accuracy == f"{row['accuracy'] * 100:.2f} ± {row['standard_error'] * 100:.2f}{few}"
             assert seconds == f"{row['seconds']:.2f}"
         else:
             assert accuracy == seconds == "not measured yet"
