@@ -56,14 +56,20 @@ class MemoryLoader:
         size = min(self.batch_size, len(self.labels) - batch * self.batch_size)
         return len(torch.arange(size).tensor_split(self.world_size)[self.rank]) / size
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The order of this epoch (N,), which pictures are mirrored (N,), and how far each is shifted (N, 2).
+
+        All random numbers of the epoch cross to the device at once: no batch has to wait for the CPU.
+        """
         count, device = len(self.labels), self.labels.device
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         flips = torch.rand(count, generator=generator) < 0.5
         shifts = torch.randint(0, 2 * self.padding + 1, (count, 2), generator=generator)
-        # All random numbers of the epoch cross to the device at once: no batch has to wait for the CPU.
-        batches = zip(*(t.to(device).split(self.batch_size) for t in (order, flips, shifts)), strict=True)
+        return order.to(device), flips.to(device), shifts.to(device)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = zip(*(drawn.split(self.batch_size) for drawn in self.draw()), strict=True)
         for batch in itertools.islice(batches, self.first, None):
             index, flip, shift = (t.tensor_split(self.world_size)[self.rank] for t in batch)
             if len(index) == 0:
