@@ -32,7 +32,7 @@ from common.data import mean_and_std, stratified
 from common.device import cpu_capability, has_fast_bfloat16, pick_device
 from common.models import make_model
 from common.paths import shown
-from trainer import distributed, runs, transfer
+from trainer import distributed, memory, runs, transfer
 from trainer.cli import run_cli
 from trainer.loader import MemoryLoader
 from trainer.options import new_run_options, parse_options, resumed_options
@@ -216,8 +216,10 @@ def train(argv: list[str] | None) -> int:
                 run.writer.add_graph(state.model, next(iter(loaders["test"]))[0][:1])
 
         loss_fn = nn.CrossEntropyLoss(label_smoothing=options["label_smoothing"])
-        fit(state, loaders, loss_fn, options, amp, run, stop)
-        finish(state, loaders, loss_fn, run)
+        again = f"free some and type {run.resume_command}, or start a new run with {memory.SMALLER}"
+        with memory.shortage_means(again):  # what was saved stays
+            fit(state, loaders, loss_fn, options, amp, run, stop)
+            finish(state, loaders, loss_fn, run)
         return 0
 
 

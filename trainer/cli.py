@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from common import UserError
+from trainer import memory
 from trainer.distributed import local_rank
 from trainer.signals import Stopped
 
@@ -73,7 +74,7 @@ def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], 
 
 
 def run_cli(program: str, run: Callable[[], int]) -> int:
-    """What run() returns; or 2 for a UserError or a full disk, 128 + the signal's number where one stopped it.
+    """What run() returns; or 2 for a UserError, a full disk or memory, 128 + the signal's number where one stopped it.
 
     These get one line on standard error. Where several processes train together, local rank 0 prints it.
     """
@@ -92,6 +93,10 @@ def run_cli(program: str, run: Callable[[], int]) -> int:
     except BrokenPipeError:  # the program that read the output has ended: `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13  # as if SIGPIPE had ended it
+    except (RuntimeError, MemoryError) as error:
+        if not (problem := memory.shortage(error)):
+            raise
+        code, message = 2, f"{program}: {problem}: end other programs that use it, or choose {memory.SMALLER}"
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO):
             raise
