@@ -45,6 +45,8 @@ def test_each_way_to_run_out_of_memory_is_known_and_nothing_else(error, says):
 def test_what_the_cpu_really_says_is_known():
     with pytest.raises(UserError, match=r"^out of memory: take less$"), shortage_means("take less"):
         really_too_much()
+    with pytest.raises(RuntimeError, match="device-side"), shortage_means("take less"):
+        raise RuntimeError("CUDA error: device-side assert triggered")
 
 
 def test_any_program_ends_in_one_line(capsys):
