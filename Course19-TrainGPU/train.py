@@ -199,6 +199,8 @@ def train(argv: list[str] | None) -> int:
         device, reason = pick_device(options["device"])
         print(reason)
         amp = choose_amp(options["amp"], device)
+        if options["deterministic"] and device.type == "cuda":
+            startup.compute_deterministically()
         pretrained = None if resume else transfer.load_pretrained(options["pretrained"])
         given = (run.saved["mean"], run.saved["std"]) if resume else pretrained and (pretrained.mean, pretrained.std)
         loaders, metadata = build_loaders(options, device, normalization=given)

@@ -40,9 +40,9 @@ COURSE_SIZE = 64  # of photographs for the course's network: larger than those t
 ADAMW_LR = 0.002  # where --optimizer adamw comes without --lr: the recipes' rates are SGD's
 DEFAULTS = {"recipe": "modern", "data": "auto", "val_split": 0.1, "limit": None, "seed": 0, "device": "auto"}
 DEFAULTS |= {"amp": None, "compile": False, "out": None, "logdir": None, "save_every": 1000}
-DEFAULTS |= {"pretrained": None, "freeze": False, "image_size": None}
+DEFAULTS |= {"pretrained": None, "freeze": False, "image_size": None, "deterministic": False}
 PLACES = {"resume": None, "out": None, "logdir": None}  # of one start: a checkpoint never says where to write
-FREE_ON_RESUME = {*PLACES, "device", "amp", "compile", "save_every"}  # may differ from the stopped run's
+FREE_ON_RESUME = {*PLACES, "device", "amp", "compile", "deterministic", "save_every"}  # may change
 TINY, HUGE = 1e-12, 1e30  # for rates: "more than nothing", and what float32 can still multiply
 
 
@@ -73,6 +73,7 @@ def make_parser(description: str | None = None) -> OneLineParser:
     add("--device", choices=DEVICES, help="where to compute (default: auto)")
     add("--amp", action=flag, help="bfloat16 where it is safe (default: on a GPU that is made for it)")
     add("--compile", action=flag, help="torch.compile the network (default: no)")
+    add("--deterministic", action=flag, help="equal to the last bit on a GPU, too, and slower there (default: no)")
     add("--out", metavar="DIR", help="checkpoints and curves (default: the next checkpoints/Course19-TrainGPU/run-NNN)")
     add("--logdir", metavar="DIR", help="TensorBoard (default: beside it under logs/, or inside --out)")
     add("--save-every", metavar="K", type=number(int, 1), help="checkpoint after K steps, too (default: 1000)")
@@ -144,7 +145,8 @@ def check_together(options: dict) -> None:
 
 def resumed_options(argv: list[str] | None, checkpoint: dict, folder: Path) -> dict:
     """All options of a run that goes on: those in its checkpoint. UserError where a typed one differs from them."""
-    saved, typed = checkpoint["options"], parse_options(argv, defaults={})
+    saved = {"deterministic": False} | checkpoint["options"]  # as runs were from before there was this option
+    typed = parse_options(argv, defaults={})
     missing = sorted({*DEFAULTS, *RECIPES} - saved.keys())
     if missing:
         raise UserError(f"the run in {folder} cannot be used: its options lack {missing[0]!r}. Start a new run")

@@ -54,3 +54,15 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         mallopt(M_TRIM_THRESHOLD, 2**30)  # give memory back only when 1 GiB of it lies idle at the top
+
+
+def compute_deterministically() -> None:
+    """Let a GPU give the same numbers to the last bit each time. Call it before the GPU has computed anything.
+
+    Where PyTorch has no such way for an operation, it warns. A CPU gives the same numbers anyway.
+    """
+    import torch  # here, because the rest of this module must run before it is imported
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products may add up differently
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # no memory is read here that nobody has written

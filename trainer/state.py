@@ -97,7 +97,7 @@ class TrainingState:
                 "count": int(count),
                 "seconds": metrics.seconds,
             },
-            "random": torch.get_rng_state(),  # nothing here draws from it; a network with dropout would
+            "random": torch.get_rng_state(),  # no network here draws from it; one with dropout would, or from the GPU's
         }
         checkpoint.save(path, self.metadata | state, keep_old_as)
 
