@@ -15,7 +15,7 @@ OTHER := yes
 endif
 endif
 
-.PHONY: help train practice test trials tensorboard jupyter notebooks figures lint clean
+.PHONY: help train practice test trials gpu tensorboard jupyter notebooks figures lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -32,6 +32,9 @@ test: $(INSTALLED)        ## run all tests
 
 trials: $(INSTALLED)      ## break the training program on purpose: signals, full disks, damaged files, lost processes
 	$(RUN) -m pytest -m slow
+
+gpu: $(INSTALLED)         ## test and measure on a GPU, where there is one: eight minutes
+	$(RUN) tools/measure_gpu.py
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser
 	$(RUN) -m tensorboard.main --logdir logs
