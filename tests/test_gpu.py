@@ -430,19 +430,21 @@ def test_more_processes_than_gpus_are_refused_in_one_line(pictures, tmp_path):
 
 def test_gradients_travel_weighted_by_the_share_of_each_process(tmp_path, monkeypatch):
     """Through NCCL on a GPU. One process alone, whose share is said to be a quarter, gets a quarter of its gradient."""
-    backend = "cpu:gloo,cuda:nccl" if IS_REAL else "gloo"
+    torch.manual_seed(0)
+    model = train.build_model("cnn", 10, device)
+    images, labels = torch.rand(16, 3, 32, 32, device=device), torch.arange(16, device=device) % 10
+
+    def gradients(network):
+        model.zero_grad()
+        nn.functional.cross_entropy(network(images), labels).backward()
+        return [p.grad.clone() for p in model.parameters()]
+
+    alone, backend = gradients(model), "cpu:gloo,cuda:nccl" if IS_REAL else "gloo"
     dist.init_process_group(backend, init_method=f"file://{tmp_path}/rendezvous", world_size=1, rank=0)
     try:
-        torch.manual_seed(0)
-        model = train.build_model("cnn", 10, device)
-        images, labels = torch.rand(16, 3, 32, 32, device=device), torch.arange(16, device=device) % 10
-        nn.functional.cross_entropy(model(images), labels).backward()
-        alone = [p.grad.clone() for p in model.parameters()]
-        model.zero_grad()
         monkeypatch.setattr(distributed, "world_size", lambda: 2)
-        parallel = distributed.data_parallel(model, share=lambda: 0.25)
-        nn.functional.cross_entropy(parallel(images), labels).backward()
-        for gradient, whole in zip((p.grad for p in model.parameters()), alone, strict=True):
-            torch.testing.assert_close(gradient, whole / 4, rtol=1e-2, atol=1e-5)
+        shared = gradients(distributed.data_parallel(model, share=lambda: 0.25))  # and the wrapper is gone, as in fit()
     finally:
         dist.destroy_process_group()
+    for gradient, whole in zip(shared, alone, strict=True):
+        torch.testing.assert_close(gradient, whole / 4, rtol=1e-2, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import weakref
 from pathlib import Path
 
 import measure_gpu
@@ -14,7 +15,7 @@ from test_course19_train import stop_after, train
 from common import UserError, checkpoint
 from common.models import MODELS, make_model
 from common.paths import REPOSITORY
-from trainer import startup
+from trainer import distributed, startup
 
 NOTES = (REPOSITORY / "Course19-TrainGPU" / "notes.md").read_text(encoding="utf-8")
 SMALL = measure_gpu.Settings(torch.device("cpu"), small=True)
@@ -239,3 +240,24 @@ def test_a_run_from_before_there_was_deterministic_goes_on_with_it(course_home, 
     assert train.main(["--resume", str(out), "--deterministic"]) == 0
     assert checkpoint.load(out / "last.pt")["options"]["deterministic"] is True
     assert not torch.are_deterministic_algorithms_enabled(), "a CPU is left as it is"
+
+
+@pytest.mark.parametrize("error", [ValueError("stopped"), RuntimeError("Connection closed by peer")], ids=repr)
+def test_what_a_stopped_training_leaves_is_gone_before_the_processes_part(error, monkeypatch):
+    """With PyTorch 2.11, a DistributedDataParallel that outlived its process group waited for ever, now and then."""
+
+    class Wrapper:
+        pass
+
+    def fit():
+        wrapper = Wrapper()
+        alive.append(weakref.ref(wrapper))
+        raise error
+
+    alive, seen = [], []
+    monkeypatch.setattr(distributed.dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: seen.append(alive[0]() is None))
+    with pytest.raises((ValueError, UserError)), distributed.process_group("cpu"):
+        fit()
+    assert seen == [True]

@@ -6,6 +6,7 @@ thing in a program that was started alone, so that the code which calls them rea
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -42,6 +43,10 @@ def process_group(device: str) -> Iterator[None]:
                 raise
             raise UserError("another process of this training has ended: --resume goes on, if it began") from error
         finally:
+            # What is left of a network's wrapper in a traceback must go first: in PyTorch 2.11, it waited for ever.
+            error = sys.exception()
+            for ended in (error, error and error.__cause__):
+                traceback.clear_frames(ended and ended.__traceback__)
             dist.destroy_process_group()
 
 
