@@ -1,4 +1,4 @@
-"""Test and measure on this machine's GPU, and write Course19-TrainGPU/measured/gpu.json.
+"""Test and measure on a GPU, and write Course19-TrainGPU/measured/gpu.json.
 
 Run   python tools/measure_gpu.py                all of it, some eight minutes
       python tools/measure_gpu.py --data FOLDER  train on these pictures
