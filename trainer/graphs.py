@@ -32,7 +32,7 @@ class GraphedEpochs:
         self.drawn = loader.draw()  # order, flips and shifts: each epoch copies its own to this place
         self.places = torch.arange(loader.batch_size, device=device)
         self.position = torch.zeros((), dtype=torch.int64, device=device)  # how many pictures of the epoch are done
-        self.sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and hits over these pictures
+        self.logits = None  # of all pictures, in the order of the epoch: measured at its end, with few kernels a step
         self.compute = torch.compile(self.forward, dynamic=False) if compiled else self.forward
         model.train()
 
@@ -47,8 +47,8 @@ class GraphedEpochs:
             steps = {size: record(step) for size, step in steps.items()}
         self.steps = steps
 
-    def forward(self, size: int) -> tuple[Tensor, Tensor]:
-        """The mean loss of the next pictures, and [sum of their losses, hits]. Which these are, the GPU counts."""
+    def forward(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean loss of the next pictures, their places in the epoch and logits. Which they are, the GPU counts."""
         order, flips, shifts = self.drawn
         at = self.position + self.places[:size]
         index, flip, shift = order[at], None, None
@@ -57,17 +57,17 @@ class GraphedEpochs:
         images, labels = self.loader.prepare(index, flip, shift), self.loader.labels[index]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
             logits = self.model(images)
-            loss = self.loss_fn(logits, labels)
-        correct = (logits.argmax(dim=1) == labels).sum()
-        return loss, torch.stack([loss.detach().float() * size, correct.float()])
+            return self.loss_fn(logits, labels), at, logits
 
     def step(self, size: int) -> None:
         """One step of training on the next pictures."""
         self.optimizer.zero_grad()
-        loss, measured = self.compute(size)
+        loss, at, logits = self.compute(size)
         loss.backward()
         self.optimizer.step()
-        self.sums += measured
+        if self.logits is None:
+            self.logits = logits.new_empty(len(self.loader.labels), logits.shape[1])
+        self.logits.index_copy_(0, at, logits.detach())
         self.position += size
 
     def run(self, epoch: int = 0) -> tuple[float, float]:
@@ -76,11 +76,11 @@ class GraphedEpochs:
         for place, fresh in zip(self.drawn, self.loader.draw(), strict=True):
             place.copy_(fresh)
         self.position.zero_()
-        self.sums.zero_()
         for size in self.sizes:
             self.steps[size]()
-        loss, correct = self.sums.tolist()  # waits for the GPU, once an epoch
-        return loss / len(self.loader.labels), correct / len(self.loader.labels)
+        logits, labels = self.logits.float(), self.loader.labels[self.drawn[0]]
+        hits = (logits.argmax(dim=1) == labels).float().mean()
+        return tuple(torch.stack([self.loss_fn(logits, labels), hits]).tolist())  # waits for the GPU, once an epoch
 
 
 def record(work: Callable[[], None]) -> Callable[[], None]:
