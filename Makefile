@@ -33,7 +33,7 @@ test: $(INSTALLED)        ## run all tests
 trials: $(INSTALLED)      ## break the training program on purpose: signals, full disks, damaged files, lost processes
 	$(RUN) -m pytest -m slow
 
-gpu: $(INSTALLED)         ## test and measure on a GPU, where there is one: eight minutes
+gpu: $(INSTALLED)         ## test and measure on a GPU, where there is one: some minutes
 	$(RUN) tools/measure_gpu.py
 
 tensorboard: $(INSTALLED) ## look at the logs in a browser

@@ -5,7 +5,7 @@ Run   python Course19-TrainGPU/speed.py           all three times, ten minutes
       python Course19-TrainGPU/speed.py --neighbours 1
                                 beside a program that keeps one core busy
       python Course19-TrainGPU/speed.py --device cuda --turns 1
-                                the ladder of a GPU, two minutes
+                                the ladder of a GPU
 See   outputs/Course19-TrainGPU/speed.png
 Read  notes.md, section 9
 

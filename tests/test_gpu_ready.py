@@ -84,6 +84,21 @@ def test_a_part_that_fails_is_written_down_and_printed_and_the_others_run(tmp_pa
     assert err == "failed: second, third, see above\n"
 
 
+def test_parts_that_are_measured_one_by_one_come_together_unless_the_machine_has_changed(tmp_path, monkeypatch):
+    path, machine = tmp_path / "gpu.json", {"GPU": "a"}
+    monkeypatch.setattr(measure_gpu, "describe_machine", lambda _: dict(machine))
+    parts(monkeypatch, one=lambda _: {}, two=lambda _: {})
+
+    def only(name):
+        assert measure_gpu.main(["--device", "cpu", "--out", str(path), "--only", name]) == 0
+        return measured(path)
+
+    assert only("one")["parts"].keys() == {"one"} and measured(path)["finished"] is False
+    assert only("two")["parts"].keys() == {"one", "two"} and measured(path)["finished"] is True
+    machine["GPU"] = "b"
+    assert only("two")["parts"].keys() == {"two"}
+
+
 def test_what_is_not_installed_is_named_in_one_line_and_only_what_needs_it_is_left_out(tmp_path, capsys, monkeypatch):
     parts(monkeypatch, with_it=lambda _: {}, without=lambda _: {})
     measure_gpu.PARTS["with_it"].needs = ("torch", "no_such_package")

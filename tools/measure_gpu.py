@@ -1,9 +1,10 @@
 """Test and measure on a GPU, and write Course19-TrainGPU/measured/gpu.json.
 
-Run   python tools/measure_gpu.py                all of it, some eight minutes
+Run   python tools/measure_gpu.py                all of it
       python tools/measure_gpu.py --data FOLDER  train on these pictures
       python tools/measure_gpu.py --only ladder --only profile
-                                                 these parts alone
+                                                 these parts, beside those
+                                                 that were measured before
       python tools/measure_gpu.py --table        what Course 19's notes show of
                                                  that file
 
@@ -83,8 +84,20 @@ def run_tests(settings: Settings) -> dict:
     command = "python -m pytest -m gpu"
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        # The options in pyproject.toml ask for plugins that may not be there, and are of no use here.
-        words = ["-m", "gpu", "-q", "--tb=short", "-o", "addopts=", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        # The options in pyproject.toml ask for plugins that may not be there; and other versions warn of other things.
+        words = [
+            "-m",
+            "gpu",
+            "-q",
+            "--tb=short",
+            "-o",
+            "addopts=",
+            "-W",
+            "default",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+        ]
         subprocess.run([sys.executable, "-m", "pytest", *words, "tests/test_gpu.py"], cwd=ROOT, timeout=400)
         if not report.exists():
             raise Failed("pytest ended without a report, see above", {})
@@ -375,9 +388,16 @@ def judge(parts: dict) -> list[dict]:
 
 
 def measure(names: list[str], settings: Settings, path: Path) -> dict:
-    """Run these parts, one after the other, and write down each as soon as it is done. What was written."""
-    start, data = time.monotonic(), "drawn" if settings.data == "drawn" else "FOLDER"
-    found = {"machine": describe_machine(settings.device), "data": data, "parts": {}, "finished": False}
+    """Run these parts, one after the other, and write down each as soon as it is done. What was written.
+
+    Other parts that the file holds are kept where they were measured on the same machine and day, with the same data.
+    """
+    data = "drawn" if settings.data == "drawn" else "FOLDER"
+    found = {"machine": describe_machine(settings.device), "data": data, "parts": {}}
+    if path.exists() and set(names) != set(PARTS):
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before["machine"] == found["machine"] and before["data"] == data:
+            found["parts"] = {name: part for name, part in before["parts"].items() if name not in names}
     for name in names:
         part, began, done = PARTS[name], time.monotonic(), {}
         missing = [package for package in part.needs if not importlib.util.find_spec(package)]
@@ -391,8 +411,8 @@ def measure(names: list[str], settings: Settings, path: Path) -> dict:
         done["seconds"] = round(time.monotonic() - began, 1)
         found["parts"][name] = done
         found["bars"] = judge(found["parts"])
-        found["seconds"] = round(time.monotonic() - start, 1)
-        found["finished"] = name == names[-1]
+        found["seconds"] = round(sum(one["seconds"] for one in found["parts"].values()), 1)
+        found["finished"] = found["parts"].keys() == PARTS.keys()
         write(found, path)
         print(f"{name}: {done['seconds']:.0f} s{', FAILED: ' + done['error'] if 'error' in done else ''}", flush=True)
         for what, one in done["figures"].items():
