@@ -35,6 +35,7 @@ def really_too_much():
             RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
             "out of memory on the GPU",
         ),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8.9 GiB …)"), "out of memory on the GPU"),
         (MemoryError(), "out of memory"),
         (RuntimeError("CUDA error: device-side assert triggered"), None),
     ],

@@ -10,7 +10,7 @@ from common import UserError
 
 # What the libraries below PyTorch say; its own allocator on GPUs raises torch.OutOfMemoryError.
 SHORTAGES = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-SHORTAGES += ("ALLOCATION_FAILED", "DefaultCPUAllocator: can't allocate memory")
+SHORTAGES += ("ALLOCATION_FAILED", "MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory")
 SMALLER = "a smaller --batch-size or --image-size, or --device cpu"
 
 
