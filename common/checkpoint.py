@@ -116,7 +116,12 @@ SCHEMA = {  # key -> (the check of its value, and in words what the value must b
     "test": (has(epoch=is_count, loss=is_loss, accuracy=is_share), "an epoch, a loss and an accuracy"),
 }
 TRAINED_KEYS = ("model", "state_dict", "classes", "mean", "std")  # what test.py needs
-OPTIONS_AS_BEFORE = {"pretrained": None, "freeze": False, "image_size": 32}  # of runs from before there were these
+OPTIONS_AS_BEFORE = {  # of runs from before there were these options
+    "pretrained": None,
+    "freeze": False,
+    "image_size": 32,
+    "deterministic": False,
+}
 RESUME_KEYS = ("optimizer", "scheduler", "options", "history", "epoch", "best", "unfinished", "random")
 
 

@@ -424,7 +424,7 @@ def test_torchrun_with_one_process_is_the_plain_run(pictures, tmp_path, determin
 def test_more_processes_than_gpus_are_refused_in_one_line(pictures, tmp_path):
     gpus = torch.cuda.device_count()
     done = torchrun(gpus + 1, "--data", pictures, "--out", tmp_path / "run")
-    assert done.returncode != 0 and f"{gpus + 1} processes but {gpus} GPUs: use" in one_line(done.stderr)
+    assert done.returncode != 0 and f"{gpus + 1} processes for {gpus} GPU(s): use" in one_line(done.stderr)
     assert not (tmp_path / "run").exists()
 
 

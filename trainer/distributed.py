@@ -29,9 +29,9 @@ def process_group(device: str) -> Iterator[None]:
         return
     use_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     if use_gpu:
-        if int(os.environ["LOCAL_WORLD_SIZE"]) > torch.cuda.device_count():
-            gpus = torch.cuda.device_count()
-            raise UserError(f"{os.environ['LOCAL_WORLD_SIZE']} processes but {gpus} GPUs: use --nproc-per-node {gpus}")
+        processes, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if processes > gpus:
+            raise UserError(f"{processes} processes for {gpus} GPU(s): use --nproc-per-node {gpus}")
         torch.cuda.set_device(local_rank())  # pick_device() takes the current one
     # Gradients on GPUs travel by NCCL, everything else (flags, counts, options) by gloo.
     dist.init_process_group("cpu:gloo,cuda:nccl" if use_gpu else "gloo")

@@ -145,7 +145,7 @@ def check_together(options: dict) -> None:
 
 def resumed_options(argv: list[str] | None, checkpoint: dict, folder: Path) -> dict:
     """All options of a run that goes on: those in its checkpoint. UserError where a typed one differs from them."""
-    saved = {"deterministic": False} | checkpoint["options"]  # as runs were from before there was this option
+    saved = checkpoint["options"]
     typed = parse_options(argv, defaults={})
     missing = sorted({*DEFAULTS, *RECIPES} - saved.keys())
     if missing:
