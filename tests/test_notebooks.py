@@ -450,21 +450,22 @@ def test_a_missing_and_a_wrong_picture_are_caught(page, notebook):
 
 
 def test_nbval_compares_stored_and_fresh_outputs(tmp_path):
-    def passes(stored_text, count=1):
+    def store(name, stored_text, count=1):
         output = nbformat.v4.new_output("stream", text=stored_text)
         cell = nbformat.v4.new_code_cell("print(0.25)", outputs=[output] if count else [], execution_count=count)
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=weaving.METADATA), tmp_path / "lesson.ipynb")
-        command = [sys.executable, "-m", "pytest", "-q", "-c", REPOSITORY / "pyproject.toml", "-p", "conftest"]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ["PYTHONPATH"]])}
-        done = subprocess.run(
-            [*command, "-p", "no:cacheprovider", tmp_path], env=environment, capture_output=True, encoding="utf-8"
-        )
-        assert re.search("^1 (passed|failed|error)", done.stdout, re.MULTILINE), done.stdout + done.stderr
-        return "1 passed" in done.stdout
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=weaving.METADATA), tmp_path / f"{name}.ipynb")
 
-    assert passes("0.25\n")
-    assert not passes("0.26\n")
-    assert not passes("", count=None), "a cell that was never run"
+    store("right", "0.25\n")
+    store("wrong", "0.26\n")
+    store("never_run", "", count=None)
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-c", REPOSITORY / "pyproject.toml", "-p", "conftest"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ["PYTHONPATH"]])}
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", tmp_path], env=environment, capture_output=True, encoding="utf-8"
+    )
+    verdicts = re.findall(r"^(PASSED|FAILED|ERROR) (?:\S*/)?(\w+)\.ipynb::", done.stdout, re.MULTILINE)
+    expected = [("ERROR", "never_run"), ("FAILED", "wrong"), ("PASSED", "right")]
+    assert sorted(verdicts) == expected, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("tool", ["weave_notebooks.py", "update_figures.py"])
