@@ -1,7 +1,6 @@
 """The networks that several lessons share: pictures (N, 3, 32, 32), or larger ones, to logits (N, num_classes)."""
 
 from torch import Tensor, nn
-from torchvision.models import resnet18
 
 from common import UserError
 
@@ -96,7 +95,7 @@ def cifar_resnet18(num_classes: int = 10) -> nn.Module:
     The stem made for 224x224 pictures would shrink these to 8x8 before the first block (He et al. 2015, section 4.2,
     use a 3x3 convolution and no pool on CIFAR-10; doi 10.1109/CVPR.2016.90).
     """
-    model = resnet18(weights=None, num_classes=num_classes)
+    model = large_resnet18(num_classes)
     model.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
     model.maxpool = nn.Identity()
     return model
@@ -104,6 +103,8 @@ def cifar_resnet18(num_classes: int = 10) -> nn.Module:
 
 def large_resnet18(num_classes: int = 10) -> nn.Module:
     """torchvision's ResNet-18 as it is, with random weights: for photographs of about 224x224, as in ImageNet."""
+    from torchvision.models import resnet18  # here, because that takes seconds, and few lessons need it
+
     return resnet18(weights=None, num_classes=num_classes)
 
 
