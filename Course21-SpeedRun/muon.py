@@ -1,7 +1,7 @@
 """Course 21 · SpeedRun — an optimizer for the convolutions: Muon (Jordan et al. 2024), written anew.
 
 The gradient of a convolution, as a matrix U S Vᵀ, has a few large singular values and many small ones: SGD moves the
-weights in a few directions only. Muon makes all singular values about equal, and so moves them in all directions.
+weights in a few directions only. Muon brings the singular values closer together, and so moves them in all directions.
 """
 
 import functools
@@ -16,8 +16,9 @@ compile_once = functools.cache(torch.compile)  # what was compiled in the first 
 def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
     """About U Vᵀ of the matrix U S Vᵀ, without computing U and V: the Newton-Schulz iteration.
 
-    Each step maps each singular value s to 3.4445 s - 4.7750 s³ + 2.0315 s⁵, which lifts small ones quickly; five steps
-    leave those that were not tiny between 0.7 and 1.2. In bfloat16 on a GPU, where matrix products are fast in it.
+    Each step maps each singular value s to 3.4445 s - 4.7750 s³ + 2.0315 s⁵, which lifts small ones quickly: three
+    steps bring 0.01 to 0.4. Five steps leave those that were not tiny between 0.7 and 1.2. In bfloat16 on a GPU, where
+    matrix products are fast in it.
     """
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.bfloat16() if matrix.is_cuda else matrix
