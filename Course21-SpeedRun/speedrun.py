@@ -77,8 +77,8 @@ RUNGS = {  # name: what the rung adds, and the settings that it changes; all els
 
 def recipe_of(rung: str, device: torch.device, count: int) -> Recipe:
     """The settings of a rung for so many training pictures, without what this device cannot do."""
-    below = list(RUNGS)[: list(RUNGS).index(rung) + 1]
-    recipe = Recipe(**{setting: value for name in below for setting, value in RUNGS[name][1].items()})
+    climbed = list(RUNGS)[: list(RUNGS).index(rung) + 1]
+    recipe = Recipe(**{setting: value for name in climbed for setting, value in RUNGS[name][1].items()})
     half = recipe.half and (device.type == "cuda" or has_fast_bfloat16(device))
     size = min(recipe.batch_size, count // 4)
     lr = recipe.lr * size / recipe.batch_size  # half the pictures in a step: half the step
@@ -183,7 +183,7 @@ def start_again(network: nn.Module, recipe: Recipe, images: Tensor) -> None:
 
 
 def make_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """For gradients of the sum of a batch's losses, so learning rates for their mean are divided by its size."""
+    """For the sum of a batch's losses: lr is divided by its size, and decay multiplied, as if it were their mean."""
     learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
     biases = [p for name, p in learning.items() if p.ndim == 1 and name != "first.bias"]
     others = [p for name, p in learning.items() if p.ndim > 1 or name == "first.bias"]
@@ -203,8 +203,8 @@ def lr_factor(schedule: str | tuple, step: int, total: int) -> float:
     """What the learning rate is multiplied by at a step of 0…total-1."""
     if schedule == "onecycle":  # as torch's OneCycleLR: half a cosine up, and a longer one down
         top = 0.3 * total - 1
-        low, high, way = (1 / 25, 1, step / top) if step <= top else (1, 4e-6, (step - top) / (total - 1 - top))
-        return low + (high - low) * (1 - math.cos(math.pi * way)) / 2
+        begin, end, way = (1 / 25, 1, step / top) if step <= top else (1, 4e-6, (step - top) / (total - 1 - top))
+        return begin + (end - begin) * (1 - math.cos(math.pi * way)) / 2
     (first, peak, last), way = schedule, step / total
     return first + (1 - first) * way / peak if way < peak else 1 + (last - 1) * (way - peak) / (1 - peak)
 
@@ -217,11 +217,11 @@ def look_ahead(slow: list[Tensor], fast: list[Tensor], decay: float) -> None:
 
 
 def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
-    """Half precision, where it is safe: float16 on a GPU (it rounds less), bfloat16 on a CPU."""
+    """Half precision: float16 on a GPU (it rounds less, but loses small gradients: see train), bfloat16 on a CPU."""
     return torch.autocast(device.type, torch.float16 if device.type == "cuda" else torch.bfloat16, recipe.half)
 
 
-def train(network: nn.Module, batches: Iterator, steps_per_epoch: int, recipe: Recipe) -> None:
+def train(network: nn.Module, stream: Iterator, steps_per_epoch: int, recipe: Recipe) -> None:
     """Train in place, with the network that start_again() has left."""
     optimizers = make_optimizers(network, recipe)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -229,7 +229,7 @@ def train(network: nn.Module, batches: Iterator, steps_per_epoch: int, recipe: R
     fast, slow = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()], None
     total = math.ceil(recipe.epochs * steps_per_epoch)
     network.train()
-    for step, (images, labels) in enumerate(itertools.islice(batches, total)):
+    for step, (images, labels) in enumerate(itertools.islice(stream, total)):
         if recipe.whiten and step >= 0.3 * total:
             network.first.bias.requires_grad_(False)  # no backward pass below the second layer from here on
         for group, lr in zip(groups, highest, strict=True):
@@ -276,7 +276,7 @@ def run_once(network: nn.Module, recipe: Recipe, pictures: dict, seed: int) -> t
     torch.manual_seed(seed)
     synchronize(images.device)  # a GPU works on while the program goes on: the clock must wait
     start = time.perf_counter()
-    start_again(network, recipe, normalised(images[:2000], mean, std))
+    start_again(network, recipe, normalised(images[:: len(images) // 2000 or 1], mean, std))
     train(network, batches(images, labels, mean, std, recipe), len(images) // recipe.batch_size, recipe)
     found = accuracy(network, normalised(pictures["test images"], mean, std), pictures["test labels"], recipe)
     synchronize(images.device)

@@ -507,3 +507,17 @@ def test_the_table_of_the_notes_has_every_rung_and_only_figures_that_were_measur
             assert seconds == f"{row['seconds']:.2f}"
         else:
             assert accuracy == seconds == "not measured yet"
+
+
+def test_the_first_layer_is_computed_from_pictures_of_all_classes(speedrun, monkeypatch):
+    """The pictures of a folder come class by class."""
+    labels = torch.arange(10).repeat_interleave(400)
+    images = labels.to(torch.uint8)[:, None, None, None].expand(4000, 4, 4, 3)  # a picture's bytes tell its class
+    seen = []
+    monkeypatch.setattr(speedrun, "start_again", lambda network, recipe, images: seen.append(images))
+    monkeypatch.setattr(speedrun, "train", lambda *args: None)
+    monkeypatch.setattr(speedrun, "accuracy", lambda *args: 0.0)
+    pictures = {"images": images, "labels": labels, "test images": images[:1], "test labels": labels[:1]}
+    pictures |= {"mean": torch.zeros(3), "std": torch.ones(3)}
+    speedrun.run_once(torch.nn.Identity(), speedrun.Recipe(), pictures, seed=0)
+    assert len(seen[0]) == 2000 and seen[0].mul(255).round().unique().tolist() == list(range(10))
