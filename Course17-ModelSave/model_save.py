@@ -15,6 +15,7 @@ from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -23,11 +24,6 @@ from common import UserError, checkpoint
 from common.data import cifar10
 from common.models import CifarCNN
 from common.paths import checkpoint_dir, output_dir
-
-try:
-    from safetensors.torch import load_file  # a package of its own; this lesson reads the format without it, too
-except ImportError:
-    load_file = None
 
 lesson = "Course17-ModelSave"
 folder = checkpoint_dir(lesson)  # makes the folder: torch.save() does not
@@ -364,8 +360,7 @@ for name, entry in header.items():
     read_back[name] = torch.frombuffer(data[start:end], dtype=by_name[entry["dtype"]]).reshape(entry["shape"])
 print("classifier.2.bias", header["classifier.2.bias"])
 print("read back by hand:", same(read_back, model.state_dict()))
-if load_file:
-    print("read by the package:", same(load_file(folder / "weights.safetensors"), model.state_dict()))
+print("read by the package:", same(load_file(folder / "weights.safetensors"), model.state_dict()))
 
 
 # %% 18. Break it: the class was renamed
