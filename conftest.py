@@ -52,6 +52,14 @@ def pytest_configure(config):
     )
 
 
+COLLECTED = pytest.StashKey[set]()  # the files of all tests that were found, also of those that `-m` leaves out
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    config.stash[COLLECTED] = {item.path for item in items}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """The kernel of a notebook draws into the notebook; all else, child processes included, draws into files."""
@@ -63,6 +71,12 @@ def pytest_runtest_setup(item):
 
 def pytest_unconfigure(config):
     _HOME.cleanup()
+
+
+@pytest.fixture
+def collected_files(request):
+    """The files of all tests that this run has found; None where it was asked for some only."""
+    return request.config.stash[COLLECTED] if "tests" in request.config.args else None
 
 
 @pytest.fixture
