@@ -28,7 +28,7 @@ output = ...
 # Return a kernel, a tensor of floats of shape (7, 7), that moves a picture `down` pixels
 # down and `right` pixels to the right, if it is used with padding="same". Both are whole
 # numbers from -3 to 3; negative ones move up and to the left. Zeros come in at the
-# border. One weight is 1.
+# border. One weight is 1, and all others are 0.
 
 
 def moving_kernel(down, right):
