@@ -12,13 +12,14 @@ from torch import nn
 
 from common import checkpoint, pretrained
 from common.data import open_data
+from common.drawn import CIFAR_CLASSES
 from common.models import make_model
 from common.paths import home
 from common.pictures import read_image, to_uint8
 from common.pretrained import COURSE_NETWORK, load_course_network
 
 program = load_module(script_of("Course20-ModelTest"))
-CLASSES = list(open_data("drawn", "test").classes)
+CLASSES = list(CIFAR_CLASSES)
 home_of_tests = home()
 
 
