@@ -115,9 +115,13 @@ def english_task(lesson: Lesson, number: int) -> str:
 
 
 def task_fingerprint(lesson: Lesson, number: int) -> str:
-    """Eight digits that are different after a change of the English title or task, and not after a new line break."""
-    english = f"{lesson.tasks[number - 1].title} {english_task(lesson, number)}"
-    return hashlib.sha256(" ".join(english.split()).encode()).hexdigest()[:8]
+    """The fingerprint of the English title and task: whoever changes them is told that the translation is stale."""
+    return fingerprint(f"{lesson.tasks[number - 1].title} {english_task(lesson, number)}")
+
+
+def fingerprint(text: str) -> str:
+    """Eight digits that change with the words, and not with the line breaks."""
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
 
 
 # ---- Lines -----------------------------------------------------------------------------------------------------------

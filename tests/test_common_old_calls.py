@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from lessons import LESSONS, dead_links
+from lessons import LESSONS
+from markup import dead_links
 
 from common.old_calls.__main__ import main, scripts
 from common.old_calls.facts import Row, table

@@ -16,7 +16,8 @@ import textwrap
 
 import nbformat
 import pytest
-from lessons import WOVEN, Page, about_same, alike, dead_links, load_module, run_page
+from lessons import WOVEN, Page, about_same, alike, load_module, run_page
+from markup import dead_links
 from nbval.plugin import get_sanitize_patterns
 from PIL import Image
 

@@ -8,8 +8,6 @@ import re
 import pytest
 from lessons import (
     CAPSTONE,
-    CODE_SPAN,
-    FENCED,
     LESSONS,
     PAGES,
     SECOND_READING_HEADING,
@@ -19,7 +17,6 @@ from lessons import (
     alike,
     blocks,
     cells,
-    dead_links,
     drawn_figure,
     is_printed,
     pages_of,
@@ -32,6 +29,7 @@ from lessons import (
     unnumbered,
     words,
 )
+from markup import CODE_SPAN, FENCED, dead_links
 from PIL import Image
 
 from common.paths import REPOSITORY

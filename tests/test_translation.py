@@ -352,7 +352,7 @@ TASK = "CIFAR-10 has 50,000 training pictures, in batches of 128. Three numbers:
 def messages(edition, monkeypatch):
     """The messages of the exercises of Course 05."""
     monkeypatch.setattr(translation, "english_words", lambda path, n: {"title": "Counting batches", "task": TASK})
-    monkeypatch.setattr(translation, "task_fingerprint", lambda path, n: f"1234abc{n}")
+    monkeypatch.setattr(translation, "task_fingerprint", lambda lesson, n: f"1234abc{n}")
     path = edition.english.with_name(translation.MESSAGES)
     path.write_text(TOML, encoding="utf-8")
     return path

@@ -16,9 +16,7 @@ from types import ModuleType
 
 import matplotlib.pyplot as plt
 import torch
-from markup import CODE_SPAN as CODE_SPAN  # for those who import it from here, as dead_links
 from markup import FENCED, links, split_at_headings
-from markup import dead_links as dead_links
 from PIL import Image, ImageChops, ImageStat
 
 from common.paths import REPOSITORY, home

@@ -17,7 +17,6 @@ the English section that was translated. Where the English has changed since, th
 
 import argparse
 import difflib
-import hashlib
 import itertools
 import re
 import sys
@@ -45,17 +44,14 @@ from translation_checks import (
 
 from common import UserError
 from common.paths import REPOSITORY, atomic_write
+from practice.lessons import Lesson
+from practice.messages import english_task, fingerprint, task_fingerprint
 
 CHINESE = ".zh-CN"
 AT_THE_TOP = ("README.md", "FROM-THE-VIDEOS.md")
 MESSAGES = f"messages{CHINESE}.toml"
 TERMS = Path(__file__).with_name("terms.toml")
 PLACE = re.compile(r"[ \t]*⟦block (\d+)⟧")
-
-
-def fingerprint(text: str) -> str:
-    """Eight digits that change with the words, and not with the line breaks."""
-    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
 
 
 # ---- Pages and their sections ----------------------------------------------------------------------------------------
@@ -354,21 +350,10 @@ def message_files() -> list[Path]:
 
 def english_words(path: Path, number: int) -> dict[str, str]:
     """The English title and task of an exercise of the lesson that this file of messages belongs to."""
-    from practice.lessons import Lesson, split_cells  # only here: pages need no exercises
-
     lesson = Lesson(path.parent)
-    cell = next((cell for cell in split_cells(lesson.starter) if cell.number == number), None)
-    if cell is None:
+    if number not in {task.number for task in lesson.tasks}:
         raise UserError(f"{shown(path)}: exercises.py has no exercise {number}: remove it")
-    comment = re.match(r".*\n((?:#.*\n)*)", cell.text)[1]
-    return {"title": lesson.tasks[number - 1].title, "task": re.sub(r"^# ?", "", comment, flags=re.MULTILINE)}
-
-
-def task_fingerprint(path: Path, number: int) -> str:
-    """The fingerprint of these English words, as the tests of the exercises work it out."""
-    from practice import lessons, messages
-
-    return messages.task_fingerprint(lessons.Lesson(path.parent), number)
+    return {"title": lesson.tasks[number - 1].title, "task": english_task(lesson, number)}
 
 
 def with_task_fingerprints(path: Path) -> str:
@@ -376,7 +361,7 @@ def with_task_fingerprints(path: Path) -> str:
     parts = re.split(r"^(?=\[)", read(path), flags=re.MULTILINE)
     for n, part in enumerate(parts):
         if number := re.match(r"\[\"?(\d+)\"?\]", part):
-            value = f'english = "{task_fingerprint(path, int(number[1]))}"'
+            value = f'english = "{task_fingerprint(Lesson(path.parent), int(number[1]))}"'
             part, count = re.subn(r"^english *= *\".*?\"", value, part, flags=re.MULTILINE)
             parts[n] = part if count else f"{part.rstrip()}\n{value}\n\n"
     return "".join(parts)

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 
 import jupytext
 import nbformat
-from lessons import SECOND_READING_LINE, WOVEN, Page, about_same, chosen, is_printed, split_at_headings
+from lessons import SECOND_READING_LINE, WOVEN, Page, about_same, chosen, is_printed
+from markup import split_at_headings
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
