@@ -305,8 +305,8 @@ def finish(state: TrainingState, loaders: dict[str, MemoryLoader], loss_fn, run:
     test = {"epoch": best["epoch"], "loss": loss, "accuracy": accuracy}
     run.log({"epoch": best["epoch"], "loss/test": loss, "accuracy/test": accuracy})
     page = predictions_page(state.model, loaders["test"], state.metadata["classes"])
-    run.writer.add_figure("predictions", page, test["epoch"])
     save_figure(page, run.folder / "predictions.png")
+    run.log_picture("predictions", run.folder / "predictions.png", test["epoch"])
     save_figure(plot_curves(state.history, test), run.folder / "curves.png")
     run.save_test(test)
 

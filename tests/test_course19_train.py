@@ -1,5 +1,6 @@
 """Course 19: the training loop against arithmetic by hand, and the program against everything people type."""
 
+import io
 import itertools
 import os
 import platform
@@ -224,6 +225,9 @@ def test_tensorboard_has_every_epoch_the_graph_and_the_predictions(default_run):
         tags["scalars"]
     )
     assert tags["graph"] and tags["images"] == ["predictions"]
+    page = Image.open(io.BytesIO(log.Images("predictions")[0].encoded_image_string))
+    saved = Image.open(home() / "checkpoints/Course19-TrainGPU/run-001/predictions.png").convert("RGB")
+    assert page.tobytes() == saved.tobytes()
     logged = [(event.step, event.value) for event in log.Scalars("accuracy/val")]
     assert logged == [(row["epoch"], pytest.approx(row["accuracy/val"])) for row in default_run["history"]]
     assert len(log.Scalars("accuracy/test")) == 1, "the test split is measured once"

@@ -47,22 +47,25 @@ def plot_predictions(
 ) -> Figure:
     """A page of pictures, each with what the network takes it for and how sure it is; with labels, mistakes in orange.
 
-    images: (H, W, 3) uint8 arrays or PIL pictures; probabilities: (N, num_classes).
+    images: square, (H, H, 3) uint8 arrays or PIL pictures; probabilities: (N, num_classes).
     """
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.6 * columns, 2.05 * rows), dpi=90, layout="constrained")
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if i >= len(images):
-            continue
-        sure, guess = probabilities[i].max(dim=0)
-        title, colour = f"{classes[guess]} {sure:.0%}", "black"
+    tall = 1.86 if labels is None else 2.04  # of a picture with its line or two, in inches
+    width, height = 1.6 * columns, tall * -(-len(images) // columns)
+    names = [name if len(name) <= 16 else f"{name[:15]}…" for name in classes]  # no wider than a picture
+    figure = Figure(figsize=(width, height), dpi=90)
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all pictures: an axes for each takes four times as long
+    for i, (image, shares) in enumerate(zip(images, probabilities, strict=True)):
+        x, y = 1.6 * (i % columns), tall * (i // columns + 1)  # of the lower left corner
+        sure, guess = shares.max(dim=0)
+        title, colour = f"{names[guess]} {sure:.0%}", "black"
         if labels is not None:
             colour = BLUE if guess == labels[i] else ORANGE
-            title += "" if guess == labels[i] else f"\nnot {classes[labels[i]]}"
-        axes.imshow(np.asarray(images[i]))
-        axes.set_title(title, fontsize=9, color=colour)
+            title += "" if guess == labels[i] else f"\nnot {names[labels[i]]}"
+        axes.imshow(np.asarray(image), extent=(x + 0.05, x + 1.55, y - 0.07, y - 1.57), aspect="auto")
+        axes.text(x + 0.8, y - 1.62, title, ha="center", va="bottom", fontsize=9, color=colour, parse_math=False)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
     return figure
 
 

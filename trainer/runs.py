@@ -15,10 +15,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from torch.utils.tensorboard import SummaryWriter
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from common import UserError, checkpoint
 from common.checkpoint import BEST, LAST, PREVIOUS
 from common.paths import checkpoint_dir, log_dir, make_folder, remove_leftovers
+from common.pictures import read_image
 from trainer import commands, distributed
 from trainer.records import read_record
 from trainer.state import TrainingState
@@ -92,6 +94,11 @@ class Run:
                 if name != "epoch":
                     self.writer.add_scalar(name, value, row["epoch"])
             self.writer.flush()  # before the checkpoint that says this epoch is done
+
+    def log_picture(self, name: str, path: Path, epoch: int) -> None:
+        """A picture that has been saved already, for TensorBoard: to draw it again would take as long."""
+        if self.writer:
+            self.writer.add_image(name, pil_to_tensor(read_image(path)), epoch)
 
     def load_best(self) -> dict:
         """The checkpoint of the best epoch, in all processes."""
