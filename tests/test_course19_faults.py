@@ -645,7 +645,7 @@ def test_a_full_disk_stops_all_processes_with_one_line(server, noisy_pictures, s
 def test_torchrun_does_not_kill_the_process_that_is_to_say_why(tmp_path):
     """torchrun ends all when the first one fails. Here the one that speaks is two seconds behind."""
     code = "import os, time\ntime.sleep(2 * (os.environ.get('LOCAL_RANK') == '0'))\n"
-    code += (ROOT / "tests/no_network/sitecustomize.py").read_text()
+    code += (ROOT / "tests/every_process/sitecustomize.py").read_text()
     (tmp_path / "sitecustomize.py").write_text(code)
     path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
     run = Torchrun(tmp_path / "run", 2, "--colour", "red", PYTHONPATH=path)

@@ -1,8 +1,14 @@
-"""Refuse every connection that would leave this machine: here, and through PYTHONPATH in every child process."""
+"""What the process of the tests does first, and, through PYTHONPATH, each process that a test starts.
 
+Refuse every connection that would leave this machine. And look for no garbage: it is all but absent, and to look for it
+is a fifth of the time of an import of PyTorch.
+"""
+
+import gc
 import ipaddress
 import socket
 
+gc.disable()
 _connect = socket.socket.connect
 
 
