@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, features
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from common import UserError
 
@@ -87,4 +87,4 @@ def to_uint8(image: Image.Image, size: int = 32) -> Tensor:
     """The middle square of a PIL picture, scaled to (3, size, size), uint8: the one way in, training and test alike."""
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)  # antialiased when it shrinks
-    return F.pil_to_tensor(image)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (size, size, 3) -> (3, size, size)

@@ -152,12 +152,11 @@ def main() -> None:
     def send(**event) -> None:
         os.write(pipe, (json.dumps(event) + "\n").encode())
 
-    gc.disable()  # what is imported stays: to look for garbage in it takes a fifth of the time
     lesson, _ = find(sys.argv[1])
     lesson.exercises()  # their imports take seconds
     setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
     exec(setup, {})  # the learner's own is then quick
-    gc.freeze()
+    gc.freeze()  # judge.py has switched it off
     gc.enable()
     os.dup2(nowhere, 2)  # until here, an error is for the process that judges
     line = sys.stdin.readline()
