@@ -46,8 +46,8 @@ class MyLinear(nn.Module):
 
 
 # %% 3. Accuracy of a loader (mend, 10 min)
-# (Course 05) The share of right answers over all pictures of a loader, as a Python
-# float. The function is almost right, and no error appears. Mend it.
+# (Course 05) The share of right answers over all pictures that a loader gives, as a
+# Python float. The function is almost right, and no error appears. Mend it.
 
 
 def accuracy(model, loader):

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils.data import DataLoader
 
 from practice import Exercise, Mistake, changed
@@ -38,24 +39,32 @@ class MyLinear(nn.Module):
 
 
 def try_my_linear(MyLinear):
-    layer = MyLinear(3, 2)
-    out = layer(torch.rand(4, 3))
+    owners = []  # of each parameter that is made: it shows a nn.Linear wherever it is hidden
+    with register_module_parameter_registration_hook(lambda module, *_: owners.append(module)):
+        layer = MyLinear(3, 2)
+        out = layer(torch.rand(4, 3))
     yield "the shape of MyLinear(3, 2)(x), x (4, 3)", _shape(out), (4, 2)
     shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
     yield "the parameters of MyLinear(3, 2)", shapes, {"weight": (2, 3), "bias": (2,)}
     yield "MyLinear is a nn.Linear", isinstance(layer, nn.Linear), False
-    yield "all weights of a new layer are equal", bool((layer.weight == layer.weight[0, 0]).all()), False
+    yield "MyLinear makes a nn.Linear", any(isinstance(owner, nn.Linear) for owner in owners), False
+    yield "how many of the 6 weights of a new layer differ from each other", layer.weight.unique().numel(), 6
     yield "two new layers have equal weights", torch.equal(layer.weight, MyLinear(3, 2).weight), False
-    for in_features, out_features, batch in [(3, 2, 4), (2, 5, 1), (4, 4, 7)]:
+    for in_features, out_features, batch in [(3, 2, 4), (2, 5, 1), (4, 4, 7), (3, 1, 5)]:
         layer, right = MyLinear(in_features, out_features), nn.Linear(in_features, out_features)
         layer.load_state_dict(right.state_dict())
         x = torch.randn(batch, in_features)
+        given = x.clone()
         name = f"MyLinear({in_features}, {out_features}) with the weights of nn.Linear"
-        yield f"{name}: its output", layer(x), right(x)
-        layer(x).square().sum().backward()
-        right(x).square().sum().backward()
+        yield f"{name}: its output", layer(x), right(given)
+        yield f"{name}: x, afterwards", x, given
+        mine = torch.randn(batch, in_features, requires_grad=True)
+        theirs = mine.detach().clone().requires_grad_()
+        layer(mine).square().sum().backward()
+        right(theirs).square().sum().backward()
         yield f"{name}: the gradient of its weight", layer.weight.grad, right.weight.grad
         yield f"{name}: the gradient of its bias", layer.bias.grad, right.bias.grad
+        yield f"{name}: the gradient of x", mine.grad, theirs.grad
 
 
 def _shape(value):
@@ -82,6 +91,17 @@ class LinearInside(nn.Module):
         return self.linear(x)
 
 
+class LinearThenItsParameters(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        linear = nn.Linear(in_features, out_features)
+        self.weight = linear.weight
+        self.bias = linear.bias
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
 # ---- 3 ----
 
 
@@ -97,14 +117,40 @@ def accuracy(model, loader):
 
 
 def try_accuracy(accuracy):
-    brightest = nn.Sequential(nn.Flatten(), nn.Dropout(0.5))  # its answer is the place of the brightest pixel
+    brightest = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), Watch())  # its answer is the place of the brightest pixel
     for right, wrong, batch_size in [(8, 2, 4), (6, 1, 3), (2, 4, 2), (3, 2, 10), (1, 4, 1)]:
-        samples = [(torch.rand(1, 2, 3), 0) for _ in range(right + wrong)]
-        samples = [(image, image.argmax().item()) for image, _ in samples]
+        samples = bright_samples(right + wrong)
         samples = [(image, (label + 1) % 6) for image, label in samples[:wrong]] + samples[wrong:]
         what = f"{right} of {right + wrong} answers are right, in batches of {batch_size}"
         yield what, accuracy(brightest.train(), DataLoader(samples, batch_size)), right / (right + wrong)
+        yield "gradients were recorded on the way", Watch.recorded, False
         yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
+    shuffled = DataLoader(bright_samples(20), batch_size=3, shuffle=True)
+    yield "20 of 20 answers are right, with shuffle=True", accuracy(brightest.train(), shuffled), 1.0
+    shorter = DataLoader(bright_samples(20), batch_size=3, drop_last=True)
+    yield "18 of 18 answers are right, with drop_last=True", accuracy(brightest.train(), shorter), 1.0
+
+
+def bright_samples(count):
+    """Pictures, each with the place of its brightest pixel; most pixels are negative."""
+    images = [torch.randn(1, 2, 3) - 2 for _ in range(count)]
+    return [(image, image.argmax().item()) for image in images]
+
+
+class Watch(nn.Module):
+    """Passes its input on, and notes whether gradients are recorded."""
+
+    def forward(self, x):
+        Watch.recorded = torch.is_grad_enabled()  # of the class: a copy of the model notes it, too
+        return x
+
+
+def two_passes(model, loader):
+    model.eval()
+    with torch.no_grad():
+        answers = torch.cat([model(images).argmax(dim=1) for images, _ in loader])
+        labels = torch.cat([labels for _, labels in loader])
+    return (answers == labels).float().mean().item()
 
 
 # ---- 4 ----
@@ -119,30 +165,36 @@ def predict(model, images):
     return logits
 
 
-class Watch(nn.Module):
-    """Passes its input on, and notes whether gradients are recorded."""
-
-    def forward(self, x):
-        Watch.recorded = torch.is_grad_enabled()  # of the class: a copy of the model notes it, too
-        return x
-
-
 def try_predict(predict):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Dropout(0.5), nn.Linear(6, 3), Watch())
+    inner = nn.Sequential(nn.Linear(12, 6), nn.Dropout(0.5))
+    model = nn.Sequential(nn.Flatten(), inner, nn.Linear(6, 3), Watch())
     images = torch.rand(5, 3, 2, 2)
-    right = model.eval()(images)
+    right = model.eval()(images).detach()
+    model(images).sum().backward()  # gradients that wait for a step
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append("a call"))
     for training in (True, False):
         model.train(training)
         before = "training" if training else "evaluation"
         yield f"a model in {before} mode: its logits", predict(model, images), right
         modes = [module.training for module in model.modules()]
-        yield f"a model in {before} mode: afterwards, training of all its modules", modes, [training] * 6
+        yield f"a model in {before} mode: afterwards, training of all its modules", modes, [training] * 7
         yield "gradients were recorded on the way", Watch.recorded, False
         yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
         yield "afterwards, all parameters require a gradient", all(p.requires_grad for p in model.parameters()), True
+        yield "afterwards, the gradients of its parameters", [p.grad for p in model.parameters()], gradients
+        yield "the hooks of the model were called", bool(calls), True
     with torch.no_grad():
         predict(model, images)
         yield "called inside torch.no_grad(): afterwards, gradients are recorded", torch.is_grad_enabled(), False
+    yield "the logits of one image", predict(model, images[:1]), right[:1]
+    norm = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Flatten())
+    torch.manual_seed(1)
+    random_numbers = torch.get_rng_state()
+    yield "a model with nn.BatchNorm2d: its logits", predict(norm, images), images.flatten(1) / (1 + 1e-5) ** 0.5
+    yield "a model with nn.BatchNorm2d: afterwards, how many batches it has seen", norm[0].num_batches_tracked.item(), 0
+    yield "the random numbers go on as before", torch.equal(torch.get_rng_state(), random_numbers), True
 
 
 # ---- 5 ----
@@ -161,8 +213,8 @@ class Mlp(nn.Module):
 
 
 def try_mlp(Mlp):
-    for widths, batch in [([60, 8, 5, 3], 4), ([60, 7], 5), ([60, 6, 6, 6, 2], 1)]:
-        images = torch.randn(batch, 3, 4, 5)
+    for widths, batch in [([60, 5, 8, 3], 4), ([60, 7], 5), ([60, 6, 6, 6, 2], 1), ([60, 4, 4, 4], 6)]:
+        images = 20 * torch.randn(batch, 3, 4, 5)
         given = list(widths)
         network = Mlp(given)
         logits = network(images.clone())
@@ -171,6 +223,8 @@ def try_mlp(Mlp):
         shapes = [tuple(parameter.shape) for parameter in network.parameters()]
         right = [shape for i in range(len(widths) - 1) for shape in [(widths[i + 1], widths[i]), (widths[i + 1],)]]
         yield f"{name}: the shapes of its parameters", shapes, right
+        linears = sum(isinstance(module, nn.Linear) for module in network.modules())
+        yield f"{name}: how many nn.Linear it has", linears, len(widths) - 1
 
         parameters = list(network.parameters())
         x = images.reshape(batch, 60)
@@ -231,6 +285,10 @@ EXERCISES = [
                 "Write the layer itself: its parameters are weight and bias, not those of a layer in it.", LinearInside
             ),
             Mistake(
+                "There is a nn.Linear in it. Make the two parameters without it: each is a nn.Parameter.",
+                LinearThenItsParameters,
+            ),
+            Mistake(
                 "Each call makes new weights, so nothing can be learned. Make them in __init__.",
                 changed(
                     changed(MyLinear, "        self.", "        self.size = out_features, in_features\n        # "),
@@ -281,6 +339,10 @@ EXERCISES = [
                 changed(changed(accuracy, "right +=", "right ="), "seen +=", "seen ="),
             ),
             Mistake(
+                "Only the first batch is counted: return stands in the loop.",
+                changed(accuracy, "    return", "            return"),
+            ),
+            Mistake(
                 "Gradients are switched off for all that follows, too. `with` ends by itself.",
                 changed(accuracy, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
                 6,
@@ -296,6 +358,21 @@ EXERCISES = [
             Mistake(
                 "That is the number of right answers. The share was asked for.",
                 changed(accuracy, "right / seen", "right"),
+            ),
+            Mistake(
+                "eval() does not switch off gradients. Keep `with torch.no_grad():`.",
+                changed(accuracy, "with torch.no_grad():", "if True:"),
+                6,
+            ),
+            Mistake(
+                "With drop_last=True or a sampler, a loader gives fewer pictures than its data set has.",
+                changed(accuracy, "right / seen", "right / len(loader.dataset)"),
+                "Course05 3",
+            ),
+            Mistake(
+                "With shuffle=True, each pass has a new order. Take images and labels from the same pass.",
+                two_passes,
+                "Course05 5",
             ),
         ),
     ),
@@ -340,6 +417,15 @@ EXERCISES = [
                 changed(predict, "model(images)", "model(images).argmax(dim=1)"),
                 5,
             ),
+            Mistake(
+                "model.forward(images) leaves out the hooks of the model. Call the model itself.",
+                changed(predict, "model(images)", "model.forward(images)"),
+                12,
+            ),
+            Mistake(
+                "The model kept gradients for a later step, and they are gone.",
+                changed(predict, "model.eval()", "model.eval()\n    model.zero_grad()"),
+            ),
         ),
     ),
     Exercise(
@@ -355,7 +441,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                "A module does not look into a plain list: nothing in it is trained.",
+                "No layer is registered: not in a plain list, and not where forward makes its layers.",
                 changed(Mlp, "nn.ModuleList(", "list("),
             ),
             Mistake(

@@ -25,7 +25,7 @@ kernel = [
 output = ...
 
 # %% 2. Move the picture (write, 10 min)
-# Return a kernel, a tensor of floats of shape (7, 7), that moves a picture `down` pixels
+# Return a kernel, a float32 tensor of shape (7, 7), that moves a picture `down` pixels
 # down and `right` pixels to the right, if it is used with padding="same". Both are whole
 # numbers from -3 to 3; negative ones move up and to the left. Zeros come in at the
 # border. One weight is 1, and all others are 0.
@@ -64,10 +64,10 @@ def vertical_edges(picture):
 
 # %% 5. Stride and padding, by loops (write, 20 min)
 # Section 3 slides a kernel over a picture. Go on from there: write it for any stride
-# and padding, without F.conv2d. image and kernel are float tensors with two axes.
-# Neither needs to be square. stride and padding are whole numbers. Return a tensor with
-# two axes. F.pad may help: F.pad(image, [left, right, top, bottom]) puts that many
-# zeros around a picture.
+# and padding, without F.conv2d or a different convolution of PyTorch. image and kernel
+# are float tensors with two axes. Neither needs to be square. stride and padding are
+# whole numbers. Return a tensor with two axes. F.pad may help:
+# F.pad(image, [left, right, top, bottom]) puts that many zeros around a picture.
 
 
 def conv(image, kernel, stride=1, padding=0):

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from practice import Exercise, Mistake, called, changed
 
@@ -15,6 +16,7 @@ def try_output(output):
     image = [[1, 0, 2, 0, 1, 3], [0, 3, 1, 0, 2, 0], [2, 0, 0, 1, 0, 1], [1, 2, 0, 3, 0, 2]]
     kernel = [[0, 1, 0], [0, 2, 0], [0, 0, 1]]
     right = F.conv2d(torch.tensor([[image]]).float(), torch.tensor([[kernel]]).float(), stride=2, padding=1)
+    output = output.tolist() if hasattr(output, "tolist") else output  # the rows of a tensor or an array
     yield "the output", output, right[0, 0].tolist()
 
 
@@ -61,17 +63,19 @@ def settings(before, after):
 
 
 def try_settings(settings):
-    for before, after in [(224, 112), (32, 32), (9, 4), (2, 1), (5, 9)]:
+    for before, after in [(224, 112), (9, 4), (32, 32), (2, 1), (5, 9), (3, 50)]:
         right = []
         for k, s, p in product(range(1, 8), range(1, 5), range(4)):
             if k <= before + 2 * p:
                 made = F.conv1d(torch.zeros(1, 1, before), torch.zeros(1, 1, k), stride=s, padding=p)
                 right += [(k, s, p)] * (made.shape[-1] == after)
         what, found = called(settings, before, after)
+        kind = "list" if isinstance(found, tuple) else found if found is None else type(found).__name__
+        yield f"{what}: its type", kind, "list"
         found = [tuple(setting) for setting in found]
         wrong = [setting for setting in found if setting not in right]
         missing = [setting for setting in right if setting not in found]
-        yield f"{what}: one that does not make {after}", (wrong or [None])[0], None
+        yield f"{what}: how many do not make {after}, and one of them", (len(wrong), (wrong or [None])[0]), (0, None)
         yield f"{what}: how many are missing, and one of them", (len(missing), (missing or [None])[0]), (0, None)
         yield f"{what}: how many", len(found), len(right)
 
@@ -92,13 +96,14 @@ def vertical_edges(picture):
 
 
 def try_vertical_edges(vertical_edges):
-    for seed, shape in enumerate([(5, 7, 3), (6, 4, 3)]):
-        picture = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    for seed, (shape, brightest) in enumerate([((5, 7, 3), 250), ((6, 4, 3), 255), ((5, 5, 3), 1)]):
+        picture = np.random.default_rng(seed).integers(0, brightest + 1, shape, dtype=np.uint8)
         grey = np.pad(picture.mean(axis=2) / 255, 1)
         brighter = (grey[:, 2:] - grey[:, :-2]) / 4  # right minus left
         right = brighter[:-2] + 2 * brighter[1:-1] + brighter[2:]
         before = picture.copy()
-        yield f"vertical_edges(picture), picture {shape}", vertical_edges(picture), torch.from_numpy(right).float()
+        what = f"vertical_edges(picture), picture {shape} of bytes from 0 to {brightest}"
+        yield what, vertical_edges(picture), torch.from_numpy(right).float()
         yield "the picture, afterwards, is what it was", np.array_equal(picture, before), True
 
 
@@ -119,13 +124,33 @@ def conv(image, kernel, stride=1, padding=0):
     return output
 
 
+class Convolutions(TorchFunctionMode):
+    """Notes the names of PyTorch's convolutions that are called while it is on."""
+
+    def __enter__(self):
+        self.names = set()
+        return super().__enter__()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name.startswith("conv"):  # conv2d, conv3d, conv_transpose2d, convolution …
+            self.names.add(name)
+        return function(*args, **(kwargs or {}))
+
+
 def try_conv(conv):
     def right(image, kernel, **kwargs):
         return F.conv2d(image[None, None], kernel[None, None], **kwargs)[0, 0]
 
-    image = torch.rand(6, 9)
+    with Convolutions() as convolutions:
+        output = conv(torch.randn(5, 5), torch.randn(3, 3))
+    yield "PyTorch's convolutions in it", sorted(convolutions.names), []
+    before = output.clone() if isinstance(output, torch.Tensor) else output
+    conv(torch.randn(5, 5), torch.randn(3, 3))
+    yield "an output stays as it is when the next one is made", output, before
+    image = torch.randn(6, 9)
     for shape in [(3, 3), (2, 4), (6, 1)]:
-        kernel = torch.rand(shape)
+        kernel = torch.randn(shape)
         yield f"image (6, 9), kernel {shape}", conv(image, kernel), right(image, kernel)
         for stride, padding in [(2, 0), (3, 0), (1, 2), (2, 1), (4, 3)]:
             what = f"image (6, 9), kernel {shape}, {stride=}, {padding=}"
@@ -134,14 +159,18 @@ def try_conv(conv):
                 conv(image, kernel, stride=stride, padding=padding),
                 right(image, kernel, stride=stride, padding=padding),
             )
-    image, kernel = torch.rand(8, 5), torch.rand(3, 2)
-    before = image.clone()
+    image, kernel = torch.randn(2, 3), torch.randn(4, 5)
+    what = "image (2, 3), kernel (4, 5), stride 1, padding 2"
+    yield what, conv(image, kernel, padding=2), right(image, kernel, padding=2)
+    image, kernel = torch.randn(8, 5), torch.randn(3, 2)
+    before = image.clone(), kernel.clone()
     yield (
         "image (8, 5), kernel (3, 2), stride 2, padding 1",
         conv(image, kernel, 2, 1),
         right(image, kernel, stride=2, padding=1),
     )
-    yield "the image, afterwards", image, before
+    yield "the image, afterwards", image, before[0]
+    yield "the kernel, afterwards", kernel, before[1]
 
 
 def negative_indices(image, kernel, stride=1, padding=0):
@@ -152,6 +181,10 @@ def negative_indices(image, kernel, stride=1, padding=0):
         if row < height and column < width:
             output[i, j] += kernel[u, v] * image[row, column]
     return output
+
+
+def conv2d_of_pytorch(image, kernel, stride=1, padding=0):
+    return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
 
 
 # ---- The exercises ----
@@ -234,6 +267,10 @@ EXERCISES = [
             Mistake("There is padding on both sides.", changed(settings, "2 * padding", "padding")),
             Mistake("The first place of the kernel counts, too.", changed(settings, "stride + 1 ==", "stride ==")),
             Mistake(
+                "The + 1 stands behind the division.",
+                changed(settings, "- kernel_size) // stride + 1", "- kernel_size + 1) // stride"),
+            ),
+            Mistake(
                 "range ends before its last number: range(1, 7) ends with 6.",
                 changed(settings, "range(1, 8)", "range(1, 7)"),
             ),
@@ -277,6 +314,20 @@ EXERCISES = [
                 changed(vertical_edges, ".float() / 255", ""),
                 10,
             ),
+            Mistake(
+                "A byte goes up to 255, in a dark picture, too.",
+                changed(vertical_edges, "/ 255", "/ picture.max()"),
+                "Course03 3",
+            ),
+            Mistake(
+                "A byte goes up to 255, in a dark picture, too.",
+                changed(
+                    vertical_edges,
+                    " / 255",
+                    "\n    if picture.max() > 1:\n        image = image / 255",
+                ),
+                "Course03 3",
+            ),
         ),
     ),
     Exercise(
@@ -291,6 +342,10 @@ EXERCISES = [
             "The output's row i belongs to the patch that begins in row i · stride.",
         ),
         mistakes=(
+            Mistake(
+                "A function of PyTorch does all the work here. Add up the products yourself.",
+                conv2d_of_pytorch,
+            ),
             Mistake(
                 "The size is right, but the patch does not move by the stride.",
                 changed(conv, "i * stride, j * stride", "i, j"),

@@ -48,8 +48,9 @@ def side_by_side(feature_maps):
 # %% 5. One number anywhere (write, 20 min)
 # Compute the number that conv(images) has at image n, channel k, row and column: with the
 # weights and the bias of conv, its stride and its padding (zeros around the image), but
-# without calling the layer or F.conv2d. stride and padding are pairs, such as
-# conv.stride == (2, 2). Return a tensor with one number, of shape ().
+# without calling the layer, F.conv2d or a different convolution of PyTorch. stride and
+# padding are pairs, such as conv.stride == (2, 2). Return a tensor with one number, of
+# shape ().
 
 
 def one_number(images, conv, n, k, row, column):

@@ -4,6 +4,7 @@ from itertools import product
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from practice import Exercise, Mistake, called, changed
 
@@ -27,6 +28,8 @@ def try_output_size(output_size):
         right = nn.Conv2d(1, 1, k, s, p, d)(torch.zeros(1, 1, size, size)).shape[-1]
         yield *called(output_size, size, k, stride=s, padding=p, dilation=d), right
     yield "output_size(10, 3), the rest by default", output_size(10, 3), 8
+    for args in [(17, 4, 3, 1, 2), (7, 7), (3, 3, 1, 1)]:
+        yield *called(output_size, *args), nn.Conv2d(1, 1, *args[1:])(torch.zeros(1, 1, args[0], args[0])).shape[-1]
 
 
 # ---- 3 ----
@@ -46,6 +49,7 @@ def try_count_parameters(count_parameters):
     ]:
         right = sum(p.numel() for p in nn.Conv2d(*args, **kwargs).parameters())
         yield *called(count_parameters, *args, **kwargs), right
+    yield "count_parameters(8, 16, 3, 4, False)", count_parameters(8, 16, 3, 4, False), 16 * 2 * 3 * 3
 
 
 # ---- 4 ----
@@ -57,10 +61,12 @@ def side_by_side(feature_maps):
 
 
 def try_side_by_side(side_by_side):
-    for shape in [(1, 2, 2, 3), (4, 6, 5, 5)]:
-        maps = torch.arange(float(torch.Size(shape).numel())).reshape(shape)
+    for shape in [(1, 2, 2, 3), (4, 6, 5, 5), (3, 9, 4, 2)]:
+        maps = torch.arange(float(torch.Size(shape).numel())).reshape(shape) - 5  # some are negative
         right = torch.stack([torch.cat(list(image), dim=1) for image in maps])  # map after map
+        before = maps.clone()
         yield f"side_by_side(maps), maps {shape}", side_by_side(maps), right
+        yield "the maps, afterwards", maps, before
 
 
 # ---- 5 ----
@@ -74,16 +80,35 @@ def one_number(images, conv, n, k, row, column):
     return (patch * conv.weight[k]).sum() + conv.bias[k]
 
 
+class Convolutions(TorchFunctionMode):
+    """Notes the names of PyTorch's convolutions that are called while it is on."""
+
+    def __enter__(self):
+        self.names = set()
+        return super().__enter__()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name.startswith("conv"):  # conv2d, conv3d, conv_transpose2d, convolution …
+            self.names.add(name)
+        return function(*args, **(kwargs or {}))
+
+
 def try_one_number(one_number):
-    images = torch.rand(2, 3, 9, 12)
-    settings = [(3, 1, 0), (3, 2, 0), (5, 1, 2), ((2, 4), (1, 3), (1, 2)), (3, (2, 1), (2, 0))]
-    for kernel_size, stride, padding in settings:
-        conv = nn.Conv2d(3, 4, kernel_size, stride, padding)
+    with Convolutions() as convolutions:
+        one_number(torch.rand(1, 1, 3, 3), nn.Conv2d(1, 1, 3), 0, 0, 0, 0)
+    yield "PyTorch's convolutions in it", sorted(convolutions.names), []
+    settings = [(3, 3, 1, 0), (3, 3, 2, 0), (1, 5, 1, 2), (3, (2, 4), (1, 3), (1, 2)), (5, 3, (2, 1), (2, 0))]
+    for in_channels, kernel_size, stride, padding in settings:
+        images = torch.randn(2, in_channels, 9, 12)
+        conv = nn.Conv2d(in_channels, 4, kernel_size, stride, padding)
         maps = conv(images)
         for n, k, row, column in [(0, 0, 0, 0), (1, 3, 2, 1), (1, 2, maps.shape[2] - 1, maps.shape[3] - 1)]:
             what = f"image {n}, channel {k}, row {row}, column {column}, with {kernel_size=}, {stride=}, {padding=}"
             yield what, one_number(images, conv, n, k, row, column), maps[n, k, row, column]
             yield "afterwards, conv and images are what they were", torch.allclose(conv(images), maps), True
+            learns = all(parameter.requires_grad for parameter in conv.parameters())
+            yield "afterwards, the parameters of conv require a gradient", learns, True
 
 
 def negative_indices(images, conv, n, k, row, column):
@@ -93,6 +118,10 @@ def negative_indices(images, conv, n, k, row, column):
         if i < images.shape[2] and j < images.shape[3]:
             total = total + (images[n, :, i, j] * conv.weight[k, :, u, v]).sum()
     return total
+
+
+def number_of_the_layer(images, conv, n, k, row, column):
+    return conv(images)[n, k, row, column]
 
 
 # ---- The exercises ----
@@ -240,6 +269,10 @@ EXERCISES = [
             "`nn.functional.pad(image, (left, right, top, bottom))` puts zeros around an image.",
         ),
         mistakes=(
+            Mistake(
+                "A function of PyTorch does all the work here. Take the weights, and add up the products yourself.",
+                number_of_the_layer,
+            ),
             Mistake("The bias is missing.", changed(one_number, " + conv.bias[k]", "")),
             Mistake(
                 "The bias is added once, not to each product.",
