@@ -123,6 +123,13 @@ def ranking(folder, tag):
     return sorted(ends, key=ends.get)
 
 
+def plain(names):
+    """The names as Python's own texts, as they print; NumPy has its own kind. What is no list stays as it came."""
+    if not isinstance(names, list | tuple):
+        return names
+    return [str(name) if isinstance(name, str) else name for name in names]
+
+
 def by_their_ends(folder, tag):
     ends = {}
     for run in folder.iterdir():
@@ -167,9 +174,9 @@ def try_ranking(ranking):
         for name, (file, content) in logged_runs().items():
             Path(folder, name).mkdir()
             Path(folder, name, file).write_bytes(content)
-        yield "the ranking by loss", ranking(Path(folder), "loss"), list(RUNS)
-        yield "the ranking by error", ranking(Path(folder), "error"), ["rate=0.02", "rate=0.3"]
-        names = sorted(ranking(Path(folder), "seconds"))
+        yield "the ranking by loss", plain(ranking(Path(folder), "loss")), list(RUNS)
+        yield "the ranking by error", plain(ranking(Path(folder), "error")), ["rate=0.02", "rate=0.3"]
+        names = sorted(plain(ranking(Path(folder), "seconds")))
         yield "the sorted names in the ranking by seconds, the same in all runs", names, sorted([*RUNS, "pictures"])
         yield "the ranking by a tag that no run has", ranking(Path(folder), "speed"), []
 
