@@ -28,7 +28,7 @@ def middle_squares(pictures, size):
 # %% 3. A strict loss (write, 8 min)
 # Return the mean of the squared differences of two tensors, as a tensor of shape ().
 # Somebody will call backward() on it. If the shapes of the two are not the same,
-# compute nothing (section 11 shows why). Stop, with a line such as
+# compute nothing (section 11 shows why). Stop with a ValueError, in a line such as
 #
 #     raise ValueError("what is wrong")
 

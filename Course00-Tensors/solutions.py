@@ -29,7 +29,9 @@ def try_middle_squares(middle_squares):
         for i in range(size):
             for j in range(size):
                 right[:, :, i, j] = pictures[:, (height - size) // 2 + i, (width - size) // 2 + j] / 255
-        yield f"{n} pictures, {height}x{width}, size {size}", middle_squares(pictures, size), right
+        before = pictures.clone()
+        yield f"pictures of shape {tuple(pictures.shape)}, size {size}", middle_squares(pictures, size), right
+        yield "pictures itself, afterwards", pictures, before
 
 
 # ---- 3 ----
@@ -50,7 +52,7 @@ def raised(mse, answers, targets):
     try:
         mse(answers, targets)
     except (ValueError, AssertionError) as error:
-        return type(error)
+        return ValueError if isinstance(error, ValueError) else type(error)  # one of its own kinds is one, too
     return "nothing"
 
 
@@ -59,12 +61,16 @@ def try_mse(mse):
         answers, targets = torch.randn(shape, requires_grad=True), torch.randn(shape)
         pairs = list(zip(answers.flatten().tolist(), targets.flatten().tolist(), strict=True))
         right = sum((answer - target) ** 2 for answer, target in pairs) / len(pairs)
+        before = answers.detach().clone(), targets.clone()
         loss = mse(answers, targets)
         yield f"mse of two tensors of shape {shape}", loss, torch.tensor(right)
         loss.backward()
         slopes = torch.tensor([2 * (answer - target) / len(pairs) for answer, target in pairs])
         yield f"the slopes that backward() leaves in answers {shape}", answers.grad, slopes.reshape(shape)
-    for first, second in [((4,), (3,)), ((3, 1), (3,)), ((3,), (3, 1)), ((1, 3), (2, 3))]:
+        yield "answers itself, afterwards", answers, before[0]
+        yield "targets itself, afterwards", targets, before[1]
+    different = [((4,), (3,)), ((3, 1), (3,)), ((3,), (3, 1)), ((1, 3), (2, 3)), ((3, 1), (1, 3)), ((3, 1), (3, 4))]
+    for first, second in [*different, ((2, 3, 1), (2, 3, 4)), ((3,), ()), ((), (3,))]:
         what = f"what mse raises for the shapes {first} and {second}"
         yield what, raised(mse, torch.randn(first), torch.randn(second)), ValueError
 
@@ -101,6 +107,8 @@ def try_walk(walk):
         (Curve("x ** 2 + 2 * x", lambda x: x**2 + 2 * x), lambda x: 2 * x + 2, 3.0, 0.2, 30),
         (Curve("(x - 5) ** 2", lambda x: (x - 5) ** 2), lambda x: 2 * (x - 5), 0.0, 0.3, 5),
         (Curve("x ** 4 - x", lambda x: x**4 - x), lambda x: 4 * x**3 - 1, -0.5, 0.05, 7),
+        (Curve("x ** 2 + 2 * x", lambda x: x**2 + 2 * x), lambda x: 2 * x + 2, 3.0, 1.02, 10),  # x climbs
+        (Curve("x ** 2", lambda x: x**2), lambda x: 2 * x, 1.5, 0.1, 0),
     ]:
         x = start
         for _ in range(steps):
@@ -127,9 +135,10 @@ def fit_line(inputs, targets, rate, steps):
 
 
 def try_fit_line(fit_line):
-    for n, rate, steps in [(5, 0.1, 1), (5, 0.2, 3), (7, 0.3, 60)]:
+    for slope, n, rate, steps in [(3, 5, 0.1, 1), (-1, 5, 0.2, 3), (3, 7, 0.3, 60), (3, 1, 0.3, 60), (3, 5, 0.1, 0)]:
         inputs = 2 * torch.rand(n, 1) - 1
-        targets = 3 * inputs.squeeze(1) - 2 + 0.1 * torch.randn(n)
+        targets = slope * inputs.squeeze(1) - 2 + 0.1 * torch.randn(n)
+        before = inputs.clone(), targets.clone()
         points = list(zip(inputs.flatten().tolist(), targets.tolist(), strict=True))
         weight = bias = 0.0
         for _ in range(steps):  # the slopes by the rules of school
@@ -140,7 +149,9 @@ def try_fit_line(fit_line):
             )
             weight, bias = weight - rate * slopes[0], bias - rate * slopes[1]
         pair = [float(number) for number in fit_line(inputs, targets, rate, steps)]
-        yield f"weight and bias after {steps=} with {rate=}, {n} points", pair, [weight, bias]
+        yield f"weight and bias after {steps=} with {rate=}, number of points: {n}", pair, [weight, bias]
+        yield "inputs itself, afterwards", inputs, before[0]
+        yield "targets itself, afterwards", targets, before[1]
 
 
 # ---- The exercises ----
@@ -197,6 +208,22 @@ EXERCISES = [
                     changed(middle_squares, "top : top + size", "top : height - top"),
                     "left : left + size",
                     "left : width - left",
+                ),
+            ),
+            Mistake(
+                "`//` rounds down. round() does not, and CenterCrop calls round().",
+                changed(
+                    middle_squares,
+                    "(height - size) // 2, (width - size) // 2",
+                    "round((height - size) / 2), round((width - size) / 2)",
+                ),
+            ),
+            Mistake(
+                "Subtract first, then divide: `height // 2 - size // 2` rounds down twice.",
+                changed(
+                    middle_squares,
+                    "(height - size) // 2, (width - size) // 2",
+                    "height // 2 - size // 2, width // 2 - size // 2",
                 ),
             ),
             Mistake(

@@ -76,20 +76,22 @@ def raises_index_error(dataset, index):
 
 
 def try_mirrored(Mirrored):
+    both = []  # both are made before one is used: each must have its own samples
     for n in (4, 1):
-        images = [torch.rand(3, 2, 5) for _ in range(n)]
-        mirrored = Mirrored(Samples([(image, 10 + i) for i, image in enumerate(images)]))
+        images = [torch.rand(3, 2 + i, 5 - i) for i in range(n)]  # of different sizes, as photos are
         before = [image.clone() for image in images]
+        both.append((n, before, Mirrored(Samples([(image, 10 + i) for i, image in enumerate(images)]))))
+    for n, before, mirrored in both:
         for index, image in enumerate(before * 2):
             if index >= n:
-                image = torch.stack([image[:, :, 4 - column] for column in range(5)], dim=2)
+                image = torch.stack([image[:, :, -1 - column] for column in range(image.shape[2])], dim=2)
             got, label = parts(mirrored[index])
             yield f"the image of sample {index} of 2 * {n}", got, image
             yield f"the label of sample {index} of 2 * {n}", label, 10 + index % n
         yield f"the image of sample 0 of 2 * {n}, once more", parts(mirrored[0])[0], before[0]
         yield f"the length, from {n} samples", Mirrored.__len__(mirrored), 2 * n
+        yield "samples in a for loop, up to 20", len(list(itertools.islice(mirrored, 20))), 2 * n
         yield f"sample {2 * n} of 2 * {n} raises IndexError", raises_index_error(mirrored, 2 * n), True
-        yield "samples in a for loop", len(list(itertools.islice(mirrored, 20))), 2 * n
 
 
 # ---- 3 ----
@@ -116,17 +118,19 @@ def in_the_tables_order(folder, table):
 
 def try_read_labels(read_labels):
     for there, lines in [
-        (("2.png", "10.png", "7.png"), ["7.png,bee", "1.png,fly", "2.png,ant", "10.png,cat"]),
-        (("b.png", "c.png", "a.png", "notes.txt"), ["c.png,ant", "b.png,bee", "a.png,ant", "d.png,bee"]),
+        (("2.png", "10.png", "7.png"), ["7.png,bee", "12.png,fly", "10.png,cat", "2.png,ant"]),
+        (("b.png", "7.png", "a.png", "notes.txt"), ["7.png,ant", "b.png,bee", "a.png,ant", "d.png,bee", "7.jpg,bee"]),
     ]:
         with tempfile.TemporaryDirectory() as root:
             folder, table = Path(root, "pictures"), Path(root, "table.csv")
             folder.mkdir()
             for name in there:
                 (folder / name).touch()
-            table.write_text("\n".join(["file,label", *lines, ""]))
+            text = "\n".join(["file,label", *lines, ""])
+            table.write_text(text)
             right = [tuple(line.split(",")) for line in sorted(lines) if line.split(",")[0] in there]
             yield f"the labels, with the lines {lines}", read_labels(folder, table), right
+            yield "the text of the table, afterwards", table.read_text() if table.exists() else "", text
 
 
 # ---- 4 ----
@@ -168,6 +172,13 @@ def by_suffix(folder):
     return [path.name for path in folder.iterdir() if path.suffix not in (".jpg", ".png")]
 
 
+def in_the_list(names):
+    """The names in order, a path as what it is; what is no list as it came."""
+    if not isinstance(names, list | tuple):
+        return names
+    return sorted(f"the path of {name.name}" if isinstance(name, Path) else name for name in names)
+
+
 def encoded(kind):
     """The bytes of a file with a picture of noise."""
     file = io.BytesIO()
@@ -177,18 +188,20 @@ def encoded(kind):
 
 def try_bad_files(bad_files):
     png, jpeg = encoded("PNG"), encoded("JPEG")
+    texts = ["README", "cat.jpg", "dog.png", "eel.jpg", "fox.txt"]
     for files, right in [
-        ({"ant.png": png, "bee.jpg": jpeg, "cat.jpg": b"a text", "dog.png": b"a text"}, ["cat.jpg", "dog.png"]),
+        ({"ant.png": png, "bee.jpg": jpeg} | dict.fromkeys(texts, b"a text"), texts),
         ({"ant.png": png[: len(png) // 2], "bee.jpg": jpeg}, ["ant.png"]),
         ({"ant.JPG": jpeg, "bee.jpg": jpeg[: len(jpeg) // 2], "cat.jpg": png}, ["bee.jpg"]),
         ({"a.png": jpeg, "b.png": b"", "c.jpg": jpeg[:-400], "d.txt": b"a text"}, ["b.png", "c.jpg", "d.txt"]),
-        ({"ant.png": png, "bee.dat": jpeg}, []),
+        ({"ant.png": png, "bee.dat": jpeg, "cat.gif": encoded("GIF")}, []),
     ]:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
-            names = [f"the path of {bad.name}" if isinstance(bad, Path) else bad for bad in bad_files(Path(folder))]
-            yield f"what is bad among {', '.join(files)}", sorted(names), right
+            yield f"what is bad among {', '.join(files)}", in_the_list(bad_files(Path(folder))), right
+            after = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+            yield "the files that have changed afterwards", sorted(dict(files.items() ^ after.items())), []
 
 
 # ---- 5 ----
@@ -223,16 +236,26 @@ def randperm_of_the_whole(targets, share, seed):
 def random_states():
     """Where the random numbers of PyTorch, of Python and of NumPy stand."""
     _, numbers, place, *_ = np.random.get_state()
-    return torch.get_rng_state().tolist(), random.getstate(), numbers.tolist(), place
+    return {"torch": torch.get_rng_state().tolist(), "random": random.getstate(), "numpy": (numbers.tolist(), place)}
 
 
 def try_balanced_split(balanced_split):
-    targets = [2, 0, 0, 5, 2, 0, 2, 0, 0, 0, 5, 2, 0, 0, 0, 5, 2, 0]  # 10 of class 0, 5 of class 2, 3 of class 5
-    for share, seed, counts in [(0.2, 3, {0: 2, 2: 1, 5: 1}), (0.7, 8, {0: 7, 2: 4, 5: 2}), (0.1, 1, {0: 1})]:
-        train, val = balanced_split(list(targets), share, seed)
+    targets = [2, 0, 0, 5, 2, 0, 2, 5, 0, 0, 0, 5, 2, 5, 0, 0, 5, 0, 5, 2, 5, 0, 5]  # 10 times 0, 5 times 2, 8 times 5
+    for share, seed, counts in [
+        (0.2, 3, {0: 2, 2: 1, 5: 2}),
+        (0.7, 3, {0: 7, 2: 4, 5: 6}),
+        (0.1, 1, {0: 1, 5: 1}),
+        (0.3, 2, {0: 3, 2: 2, 5: 2}),
+        (1.0, 4, {0: 10, 2: 5, 5: 8}),
+    ]:
+        given = list(targets)
+        train, val = balanced_split(given, share, seed)
         what = f"{share=}, {seed=}"
+        types = ["list" if isinstance(part, list | tuple) else type(part).__name__ for part in (train, val)]
         yield f"{what}: samples of each class in val", dict(Counter(targets[i] for i in val)), counts
-        yield f"{what}: the indices of both parts", sorted(map(int, [*train, *val])), list(range(18))
+        yield f"{what}: the indices of both parts", sorted(map(int, [*train, *val])), list(range(23))
+        yield f"{what}: the types of both parts", types, ["list", "list"]
+        yield "targets itself, afterwards", given, targets
 
     def val_part(seed):
         return sorted(map(int, balanced_split(targets, 0.4, seed)[1]))
@@ -241,17 +264,16 @@ def try_balanced_split(balanced_split):
     first = val_part(5)
     torch.manual_seed(2)
     yield "val with share=0.4, seed=5, a second time", val_part(5), first
-    yield (
-        "samples that are in val with one of 80 seeds",
-        sorted({i for s in range(80) for i in val_part(s)}),
-        [*range(18)],
-    )
-    several = len({tuple(val_part(seed)) for seed in range(80)}) > 50
-    yield "more than 50 different parts val with 80 seeds", several, True
+    parts = [val_part(seed) for seed in range(80)]
+    yield "samples that are in val with one of 80 seeds", sorted(set().union(*parts)), list(range(23))
+    yield "samples that are in val with each of 80 seeds", sorted(set(parts[0]).intersection(*parts)), []
+    several = {tuple(i for i in part if targets[i] == 0) for part in parts}  # 4 of 10: 210 choices
+    yield "more than 40 different choices from class 0 with 80 seeds", len(several) > 40, True
+    torch.manual_seed(3)  # no seed that the answer may have set
     before = random_states()
     val_part(9)
-    untouched = random_states() == before
-    yield "the random numbers of the rest of the program stay what they are", untouched, True
+    touched = [name for name, state in random_states().items() if state != before[name]]
+    yield "whose random numbers are different ones afterwards", touched, []
 
 
 # ---- The exercises ----
@@ -295,7 +317,7 @@ EXERCISES = [
             Mistake("That exchanges the colours.", changed(Mirrored, "flip(2)", "flip(0)"), "Course00 7"),
             Mistake("There are twice as many samples.", changed(Mirrored, "2 * len", "len")),
             Mistake(
-                "The index starts again and again, so a for loop would never end.",
+                "No index is too large here, so a for loop would never end.",
                 changed(Mirrored, "index - len(self.dataset)", "index % len(self.dataset)"),
             ),
             Mistake(
@@ -372,6 +394,10 @@ EXERCISES = [
             Mistake("A suffix is no proof: read the file.", by_suffix, 5),
             Mistake("Not all files end in .jpg: look at each file in the folder.", jpegs_only, 5),
             Mistake(
+                "UnidentifiedImageError is only one kind of OSError: half a picture raises a different one.",
+                changed(bad_files, "except OSError", "except Image.UnidentifiedImageError"),
+            ),
+            Mistake(
                 "These are paths. The name of the file alone is path.name.",
                 changed(bad_files, "append(path.name)", "append(path)"),
             ),
@@ -415,7 +441,7 @@ EXERCISES = [
                 changed(balanced_split, ", generator=generator", ""),
             ),
             Mistake(
-                "torch.manual_seed() also starts all other random numbers of the program anew.",
+                "All other random numbers change, too: by torch.manual_seed(), or by randperm without a generator.",
                 changed(
                     changed(balanced_split, ", generator=generator", ""),
                     "generator = torch.Generator().manual_seed(seed)",

@@ -34,6 +34,11 @@ def pictures(log, tag):
     return {point.step: pil_to_tensor(Image.open(io.BytesIO(point.encoded_image_string))) for point in logged}
 
 
+def picture_steps(log, tag):
+    """The steps of the pictures under a tag, in order; one stands twice where two pictures have it."""
+    return sorted(point.step for point in log.Images(tag)) if tag in log.Tags()["images"] else []
+
+
 def open_writers():
     """The threads of the writers that are not closed: what they hold back can be lost."""
     return [thread for thread in threading.enumerate() if "AsyncWriter" in type(thread).__name__]
@@ -64,16 +69,20 @@ def log_picture(run, picture, step):
 
 
 def try_log_picture(log_picture):
-    for step, height, width, darkest, lightest in [(0, 4, 7, 60, 200), (3, 5, 3, 0, 254)]:
-        right = torch.randint(darkest, lightest + 1, (3, height, width), dtype=torch.uint8)
-        picture = (right + 0.25) / 127.5 - 1  # a quarter of a byte more: rounded or cut off, the same byte arrives
-        with tempfile.TemporaryDirectory() as folder:
-            before = open_writers()
+    steps = []
+    with tempfile.TemporaryDirectory() as folder:  # one run, to which all of them belong
+        for step, height, width, darkest, lightest in [(0, 4, 7, 60, 200), (3, 5, 3, 0, 254), (2, 3, 2, 150, 250)]:
+            right = torch.randint(darkest, lightest + 1, (3, height, width), dtype=torch.uint8)
+            picture = (right + 0.25) / 127.5 - 1  # a quarter of a byte more: rounded or cut off, the same byte arrives
+            original, before = picture.clone(), open_writers()
             log_picture(Path(folder), picture, step)
             yield "writers that are still open afterwards", left_open(before), 0
-            arrived = pictures(read(folder), "ants/first")
-        yield "the steps of the pictures under ants/first", list(arrived), [step]
-        yield f"the bytes that arrive, from a picture {height}x{width}", arrived[step], right
+            log = read(folder)
+            steps.append(step)
+            yield "the steps of the pictures under ants/first", picture_steps(log, "ants/first"), sorted(steps)
+            arrived = pictures(log, "ants/first")
+            yield f"the bytes that arrive, from a picture {height}x{width}", arrived[step], right
+            yield "picture itself, afterwards", picture, original
 
 
 # ---- 3 ----
@@ -87,16 +96,16 @@ def log_epoch(writer, epoch, loss, images):
 def try_log_epoch(log_epoch):
     safe = torch.arange(20, 230, dtype=torch.uint8)
     safe = safe[(safe.float() / 255 * 255).to(torch.uint8) == safe]  # those that also arrive after a division by 255
-    epochs = {1: 2.5, 2: 1.75, 4: 1.5}
-    images = {epoch: safe[torch.randint(len(safe), (5, 3, 4, 6))] for epoch in epochs}
+    epochs = {1: 2.515625, 2: 1.75, 14: 1.5}
+    images = {epoch: safe[torch.randint(len(safe), (5 + epoch, 3, 4, 6))] for epoch in epochs}
     with tempfile.TemporaryDirectory() as folder:
         with SummaryWriter(folder) as writer:
             for epoch, loss in epochs.items():
                 log_epoch(writer, epoch, loss, images[epoch].clone())
         log = read(folder)
     yield "the points (step, value) of the curve", curve(log, "loss"), list(epochs.items())
+    yield "the steps of the pictures", picture_steps(log, "images"), list(epochs)
     arrived = pictures(log, "images")
-    yield "the steps of the pictures", list(arrived), list(epochs)
     for epoch in epochs:
         yield f"the bytes of the grid at step {epoch}", arrived[epoch], make_grid(images[epoch], nrow=4)
 
@@ -114,9 +123,26 @@ def ranking(folder, tag):
     return sorted(ends, key=ends.get)
 
 
+def plain(names):
+    """The names as Python's own texts, as they print; NumPy has its own kind. What is no list stays as it came."""
+    if not isinstance(names, list | tuple):
+        return names
+    return [str(name) if isinstance(name, str) else name for name in names]
+
+
+def by_their_ends(folder, tag):
+    ends = {}
+    for run in folder.iterdir():
+        log = read(run)
+        if tag in log.Tags()["scalars"]:
+            values = [point.value for point in log.Scalars(tag)][-3:]
+            ends[sum(values) / len(values)] = run.name
+    return [ends[end] for end in sorted(ends)]
+
+
 RUNS = {  # from the best to the worst by "loss": the means of the last three are 1, 2, 2.75, 3.5 and 4
     "rate=0.3": [9.0, 8.0, 2.75, 0.125, 0.125],
-    "rate=0.02": [0.25, 9.0, 8.0, 2.5, 2.0, 1.5],
+    "rate=0.02": [0.09375, 9.0, 8.0, 1.5, 2.0, 2.5],
     "adam": [3.5, 2.0],
     "small": [3.75, 3.5, 3.25],
     "big": [0.0625, 8.5, 3.25, 0.25],
@@ -131,9 +157,12 @@ def logged_runs():
         for name, values in {**RUNS, "pictures": []}.items():
             with SummaryWriter(Path(folder, name)) as writer:
                 for step, value in enumerate(values):
-                    writer.add_scalar("loss", value, step)
+                    writer.add_scalar("loss", value, 10 * step)
                     if name.startswith("rate"):
-                        writer.add_scalar("error", -value, step)
+                        writer.add_scalar("error", -value, 10 * step)
+                if name == "pictures":  # it has no "loss"
+                    writer.add_scalar("loss/val", 0.5, 0)
+                    writer.add_scalar("val/loss", 0.5, 0)
                 writer.add_scalar("seconds", 1.0, 0)
             (path,) = Path(folder, name).iterdir()
             files[name] = path.name, path.read_bytes()
@@ -145,8 +174,11 @@ def try_ranking(ranking):
         for name, (file, content) in logged_runs().items():
             Path(folder, name).mkdir()
             Path(folder, name, file).write_bytes(content)
-        yield "the ranking by loss", ranking(Path(folder), "loss"), list(RUNS)
-        yield "the ranking by error", ranking(Path(folder), "error"), ["rate=0.02", "rate=0.3"]
+        yield "the ranking by loss", plain(ranking(Path(folder), "loss")), list(RUNS)
+        yield "the ranking by error", plain(ranking(Path(folder), "error")), ["rate=0.02", "rate=0.3"]
+        names = sorted(plain(ranking(Path(folder), "seconds")))
+        yield "the sorted names in the ranking by seconds, the same in all runs", names, sorted([*RUNS, "pictures"])
+        yield "the ranking by a tag that no run has", ranking(Path(folder), "speed"), []
 
 
 # ---- 5 ----
@@ -184,18 +216,22 @@ def try_log_walks(log_walks):
         folder = Path(root, "logs")
         for f, slope, start, rates, steps in [
             (Curve("x ** 2 + 2 * x", lambda x: x**2 + 2 * x), lambda x: 2 * x + 2, 3.0, [0.1, 0.7], 3),
-            (Curve("(x - 5) ** 2", lambda x: (x - 5) ** 2), lambda x: 2 * x - 10, 1.0, [0.7, 0.25], 2),
+            (Curve("(x - 5) ** 2", lambda x: (x - 5) ** 2), lambda x: 2 * x - 10, 1.0, [0.7, 0.25, 0.5], 2),
         ]:
-            before = open_writers()
-            log_walks(folder, f, start, rates, steps)
+            given, before = list(rates), open_writers()
+            log_walks(folder, f, start, given, steps)
             yield "writers that are still open afterwards", left_open(before), 0
+            yield "rates itself, afterwards", given, rates
             runs = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("*tfevents*")})
             yield f"the runs with {rates=}", runs, sorted(f"rate={rate}" for rate in rates)
             for rate in rates:
                 walk = [start]
                 for _ in range(steps):
                     walk.append(walk[-1] - rate * slope(walk[-1]))
-                points = curve(read(folder / f"rate={rate}"), "walk/x")
+                log = read(folder / f"rate={rate}")
+                tags = log.Tags()["scalars"]
+                yield f"the tags with {rate=}", ["walk/x"] if "walk/x" in tags else tags, ["walk/x"]
+                points = curve(log, "walk/x")
                 yield f"the points (step, x) with {rate=}, {start=}", points, list(enumerate(walk))
 
 
@@ -245,6 +281,10 @@ EXERCISES = [
             Mistake(
                 "These are floats from 0 to 255: add_image multiplies them by 255 once more.",
                 changed(log_picture, "/ 2", "* 127.5"),
+            ),
+            Mistake(
+                "`+=`, `*=` and the like work in place: the picture of the caller has changed.",
+                changed(log_picture, "(picture + 1) / 2", "picture.add_(1).div_(2)"),
             ),
             Mistake(
                 "Stretching between the darkest and the brightest pixel changes the light of the picture.",
@@ -324,6 +364,10 @@ EXERCISES = [
                 changed(ranking, "sum(values) / len(values)", "max(values)"),
             ),
             Mistake("A curve with only two values has a mean of two.", changed(ranking, "len(values)", "3")),
+            Mistake(
+                "A dictionary has one value for each key: if two runs end alike, only one of them is left.",
+                by_their_ends,
+            ),
             Mistake(
                 "Some runs have no curve with this tag. Ask before you read its points.",
                 changed(ranking, 'tag in log.Tags()["scalars"]', "True"),
