@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import random
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -61,6 +62,12 @@ class EpochSampler:
         return iter(order[self.first :].tolist())
 
 
+def hash_in_a_second_run(value, own=hash):
+    """What hash() gives when Python is started again: the same for numbers, a different number for texts."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return own(value) ^ any(isinstance(part, str | bytes) for part in parts)
+
+
 def try_epoch_sampler(make_sampler):
     def order_of(sampler):
         return [int(i) for i in sampler]
@@ -87,6 +94,9 @@ def try_epoch_sampler(make_sampler):
     yield f"the order is shuffled (neighbours that stayed neighbours: {stayed})", stayed < 15, True
     yield "epoch 2 a second time", order_of(sampler), two
     yield "epoch 2 after other random numbers were drawn", order(3, 2), two
+    with patch("builtins.hash", hash_in_a_second_run):
+        resumed = order(3, 2)
+    yield "epoch 2 has the same order when Python is started again", resumed == two, True
     seed_all()
     expected = [next_numbers() for _ in range(3)]
     seed_all()
@@ -424,7 +434,19 @@ EXERCISES = [
                 "Seed 31 in epoch 0 and seed 0 in epoch 1 must differ, too: how large may a seed be?",
                 changed(EpochSampler, "self.seed * 1_000_003 + self.epoch", "self.seed + 31 * self.epoch"),
             ),
-            Mistake("Every epoch has the same order.", changed(EpochSampler, " + self.epoch)", ")")),
+            Mistake(
+                "hash() of a text is a different number each time Python is started, also when a run resumes.",
+                changed(
+                    EpochSampler,
+                    "self.seed * 1_000_003 + self.epoch",
+                    'hash(f"{self.seed} {self.epoch}") % 2**63',
+                ),
+            ),
+            Mistake(
+                "Every epoch has the same order. Does the number in manual_seed depend on it? Only its last 32 bits "
+                "count.",
+                changed(EpochSampler, " + self.epoch)", ")"),
+            ),
             Mistake("`first` is not used yet.", changed(EpochSampler, "order[self.first :]", "order")),
             Mistake(
                 "Leave out the first numbers of the whole order. A shuffle of fewer numbers is a different one.",
