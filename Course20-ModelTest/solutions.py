@@ -197,6 +197,8 @@ def try_calibration_error(calibration_error):
     sure = torch.eye(3)[[0, 1, 2, 1]]  # four answers, each with a confidence of exactly 1
     yield "four answers of confidence 1, all right", calibration_error(sure, torch.tensor([0, 1, 2, 1])), 0.0
     yield "four answers of confidence 1, one wrong", calibration_error(sure, torch.tensor([0, 1, 2, 0])), 0.25
+    two = torch.tensor([[1.0, 0.0], [0.95, 0.05]])
+    yield "confidences 1 (wrong), 0.95 (right)", calibration_error(two, torch.tensor([1, 0])), 0.975 - 0.5
     for count, num_classes, bins in [(40, 4, 10), (31, 3, 5), (60, 10, 20), (25, 2, 1)]:
         probabilities = (3 * torch.randn(count, num_classes)).softmax(dim=1)
         place = probabilities.amax(dim=1) * bins
@@ -399,6 +401,10 @@ EXERCISES = [
             Mistake(
                 "A confidence of exactly 1 falls out of all intervals.",
                 changed(calibration_error, ".clamp(max=bins - 1)", ""),
+            ),
+            Mistake(
+                "A confidence of exactly 1 belongs to the last interval, and not to one of its own.",
+                changed(changed(calibration_error, ".clamp(max=bins - 1)", ""), "in range(bins)", "in range(bins + 1)"),
             ),
             Mistake(
                 "Intervals with many answers count more.",
