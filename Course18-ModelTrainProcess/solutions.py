@@ -2,9 +2,12 @@
 
 import copy
 import functools
+import inspect
+import traceback
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, TensorDataset
 
 from practice import Exercise, Mistake, changed
@@ -26,8 +29,11 @@ class Watched(nn.Module):
 
 
 def watched():
-    """The network, with running statistics that are not those of the beginning, in eval mode."""
+    """The network, in eval mode. None of its BatchNorms has the statistics, weight and bias of the beginning."""
     model = Watched()
+    for norm in (model.maps[1], model.head[1]):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
     model(torch.rand(20, 3, 4, 5))
     model.modes, model.graphs = [], []
     return model.eval()
@@ -221,10 +227,18 @@ def normalised(x, layer, axes):
     return scaled * layer.weight.view(shape) + layer.bias.view(shape)
 
 
+def in_update_bn():
+    """Whether PyTorch's update_bn is what calls the model just now."""
+    code = inspect.unwrap(update_bn).__code__
+    return any(frame.f_code is code for frame, _ in traceback.walk_stack(None))
+
+
 def try_collect_statistics(collect_statistics):
-    for batch_size in (20, 13):
+    for batch_size, is_training, momentum in [(20, False, 0.1), (13, True, None)]:
         loader, images, _ = loader_of(33, batch_size)
-        model = watched()
+        model = watched().train(is_training)
+        norms = [model.maps[1], model.head[1]]
+        norms[1].momentum = momentum
         before = parameters_of(model)
         found = []  # for each batch: two means and two variances
         with torch.no_grad():
@@ -234,18 +248,28 @@ def try_collect_statistics(collect_statistics):
                 found.append((*mean_and_variance(maps, (0, 2, 3)), *mean_and_variance(features, (0,))))
         right = [torch.stack(values).mean(dim=0) for values in zip(*found, strict=True)]
 
-        collect_statistics(model, loader)
-        norms = [model.maps[1], model.head[1]]
+        ready_made = []
+        model.register_forward_pre_hook(lambda *_, calls=ready_made: calls.append(in_update_bn()))
+        returned = collect_statistics(model, loader)
         what = f"with batches of {batch_size}"
         yield f"train mode, batch by batch, {what}", model.modes, [True] * len(found)
         yield f"a graph is kept, {what}", sorted(set(model.graphs)), [False]
         yield "gradients are computed afterwards", torch.is_grad_enabled(), True
+        means = [norm.running_mean[0].item() for norm in norms]
+        yield f"the first running mean of each BatchNorm, {what}", means, [right[0][0].item(), right[2][0].item()]
         for number, norm in enumerate(norms):
             yield f"the running mean of BatchNorm {number + 1}, {what}", norm.running_mean, right[2 * number]
             yield f"the running variance of BatchNorm {number + 1}, {what}", norm.running_var, right[2 * number + 1]
-        yield "the momentum afterwards", [norm.momentum for norm in norms], [0.3, 0.1]
+        yield "the momentum afterwards", [norm.momentum for norm in norms], [0.3, momentum]
         yield "the modes afterwards", sorted({part.training for part in model.modules()}), [False]
         yield "the parameters afterwards", parameters_of(model), before
+        yield "what the function returns", returned, None
+        yield "the batches come from PyTorch's update_bn", any(ready_made), False
+
+
+def ready_made_one(model, loader):
+    update_bn(loader, model)
+    model.eval()
 
 
 # ---- The exercises ----
@@ -328,7 +352,7 @@ EXERCISES = [
                 9,
             ),
             Mistake(
-                "The gradients are cleared between backward and step: nothing moves.",
+                "Nothing moves: is there a step, and does it come before the gradients are cleared?",
                 changed(
                     train_epoch,
                     "optimizer.zero_grad()\n        loss.backward()",
@@ -352,7 +376,7 @@ EXERCISES = [
                 changed(train_epoch, "        log(loss.item())\n", ""),
             ),
             Mistake(
-                "The logits are there already: a second forward pass changes BatchNorm's statistics once more.",
+                "Call the model once for each batch: each further call changes BatchNorm's statistics once more.",
                 changed(train_epoch, "(logits.argmax", "(model(images).argmax"),
             ),
             Mistake(
@@ -421,6 +445,11 @@ EXERCISES = [
                 changed(collect_statistics, "model.modules()", "model.children()"),
             ),
             Mistake("There are BatchNorm1d layers, too.", changed(collect_statistics, "nn.BatchNorm1d | ", "")),
+            Mistake("There are BatchNorm2d layers, too.", changed(collect_statistics, " | nn.BatchNorm2d", "")),
+            Mistake(
+                "reset_parameters() resets weight and bias as well. Only the statistics are to be forgotten.",
+                changed(collect_statistics, "reset_running_stats", "reset_parameters"),
+            ),
             Mistake(
                 "The momentum is not what it was.", changed(collect_statistics, "layer.momentum = momentum", "pass")
             ),
@@ -431,6 +460,15 @@ EXERCISES = [
             Mistake(
                 "The model must be in eval mode in the end.", changed(collect_statistics, "model.eval()", "pass"), 10
             ),
+            Mistake(
+                "The model must be in eval mode in the end, in whatever mode it came.",
+                changed(
+                    changed(collect_statistics, "model.train()", "was_training = model.training\n    model.train()"),
+                    "model.eval()",
+                    "model.train(was_training)",
+                ),
+            ),
+            Mistake("update_bn does it, and here you write what it does.", ready_made_one),
         ),
     ),
 ]

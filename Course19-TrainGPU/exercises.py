@@ -33,9 +33,9 @@ numbers = ...
 # time. Mend it, such that
 #
 # - the order depends on the seed and on the number of the epoch alone,
-# - every pair of them has an order of its own, in a run of a thousand epochs, too (seed
-#   1, epoch 2 and seed 2, epoch 1 differ),
-# - nobody else's random numbers change when an order is made,
+# - every pair of them has an order of its own, in a run of several thousand epochs, too
+#   (seed 1, epoch 2 and seed 2, epoch 1 differ),
+# - nobody else's random numbers change when an order is made or used,
 # - after set_epoch(7, first=128), the first 128 numbers of epoch 7 are left out, and
 #   len() says how many are left.
 
@@ -65,6 +65,7 @@ class EpochSampler:
 #   An equal accuracy is not better.
 # - best_weights is the state_dict of the best epoch so far, and None before the first
 #   one. It must stay what it was while the model learns on.
+# - step changes nothing in the model.
 
 
 class EarlyStopping:
@@ -83,6 +84,7 @@ class EarlyStopping:
 #
 # - TinyNet(num_classes) gives logits (N, num_classes), for every N,
 # - it has at most 20,000 parameters, and each of them has a use,
+# - a second TinyNet that loads its state_dict gives the same answers,
 # - in eval mode, an answer does not depend on the other pictures of the batch,
 # - it learns: Adam with lr=0.01 must bring it to know 32 pictures, each of them almost
 #   of a single colour, in 100 steps.

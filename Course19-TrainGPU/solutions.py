@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import random
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -61,6 +62,12 @@ class EpochSampler:
         return iter(order[self.first :].tolist())
 
 
+def hash_in_a_second_run(value, own=hash):
+    """What hash() gives when Python is started again: the same for numbers, a different number for texts."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return own(value) ^ any(isinstance(part, str | bytes) for part in parts)
+
+
 def try_epoch_sampler(make_sampler):
     def order_of(sampler):
         return [int(i) for i in sampler]
@@ -87,17 +94,32 @@ def try_epoch_sampler(make_sampler):
     yield f"the order is shuffled (neighbours that stayed neighbours: {stayed})", stayed < 15, True
     yield "epoch 2 a second time", order_of(sampler), two
     yield "epoch 2 after other random numbers were drawn", order(3, 2), two
+    with patch("builtins.hash", hash_in_a_second_run):
+        resumed = order(3, 2)
+    yield "epoch 2 has the same order when Python is started again", resumed == two, True
     seed_all()
-    expected = next_numbers()
+    expected = [next_numbers() for _ in range(3)]
     seed_all()
-    order(3, 5)  # one that was not made before
-    for whose, got, right in zip(("torch", "random", "numpy"), next_numbers(), expected, strict=True):
-        yield f"the next numbers of {whose} are the same, whether an order is made or not", got == right, True
+    drawn = [next_numbers()]  # so that a seed alone does not bring the others' numbers back
+    another = make_sampler(50, 3)
+    another.set_epoch(5)  # one that was not made before
+    numbers = iter(another)
+    next(numbers)
+    drawn.append(next_numbers())
+    list(numbers)
+    drawn.append(next_numbers())
+    for i, whose in enumerate(("torch", "random", "numpy")):
+        unchanged = [three[i] for three in drawn] == [three[i] for three in expected]
+        yield f"the next numbers of {whose} are the same, whether an order is made or not", unchanged, True
     yield "the order before set_epoch() is that of epoch 0", zero, order(3, 0)
     several = {(seed, epoch): tuple(order(seed, epoch)) for seed in range(3) for epoch in range(4)}
     yield "different orders, of 3 seeds with 4 epochs each", len(set(several.values())), 12
     several = {tuple(order(seed, epoch)) for seed in range(3) for epoch in (0, 1, 10, 100, 1000)}
     yield "different orders, of 3 seeds with the epochs 0, 1, 10, 100 and 1000", len(several), 15
+    several = {tuple(order(seed, 0)) for seed in range(50)} | {tuple(order(0, epoch)) for epoch in range(50)}
+    yield "different orders, of the seeds 0 to 49 in epoch 0 and of seed 0 in the epochs 0 to 49", len(several), 99
+    several = {tuple(order(seed, epoch)) for seed in (0, 1, 42, 100, 1000, 1234) for epoch in range(3)}
+    yield "different orders, of the seeds 0, 1, 42, 100, 1000 and 1234 with 3 epochs each", len(several), 18
     yield "the numbers of an epoch of 7, in order of size", sorted(order(1, 4, count=7)), list(range(7))
 
     sampler.set_epoch(2, first=20)
@@ -144,6 +166,8 @@ def try_early_stopping(make_stopping):
         (2, [0.0, 0.0, 0.0]),
         (5, [0.2, 0.1, 0.3]),
         (1, [0.5, 0.4, 0.3, 0.6, 0.2]),
+        (2, [0.6, 0.5, 0.4, 0.45, 0.3, 0.7]),
+        (1, [0.5, 0.50002, 0.60002]),  # one more of 50,000 pictures
     ]:
         stopping, told, right = make_stopping(patience), [], []
         for epoch in range(len(accuracies)):
@@ -155,6 +179,8 @@ def try_early_stopping(make_stopping):
             told.append(stopping.step(accuracies[epoch], model))
             what = f"patience {patience}, after the accuracies {so_far}"
             yield f"{what}: step() each time", told, right
+            yield f"{what}: train mode after step()", model.training, True
+            yield f"{what}: all of 0.weight in the model after step()", weight, torch.full((3, 2), float(epoch))
             weight.fill_(-1)  # the next epoch has begun
             mean.fill_(-1)
             weights = stopping.best_weights
@@ -215,11 +241,13 @@ def try_tiny_net(network):
 
 def try_model(make):
     images = torch.rand(5, 3, 32, 32)
+    given = images.clone()
     for num_classes in (7, 10):
         model = make(num_classes)
         logits = model(images)
         what = f"what make_model('tiny', {num_classes}) gives for 5 pictures"
         yield what, tuple(logits.shape) if isinstance(logits, Tensor) else logits, (5, num_classes)
+    yield "the 5 pictures afterwards", images, given
     yield "all answers lie between 0 and 1, as probabilities do", bool(((logits >= 0) & (logits <= 1)).all()), False
     count = count_parameters(model)
     yield f"at most 20,000 parameters (it has {count:,})", count <= 20_000, True
@@ -227,8 +255,13 @@ def try_model(make):
     unused = [name for name, p in model.named_parameters() if p.grad is None]
     yield "parameters without a use", unused, []
     model.eval()
+    company = torch.cat([images, torch.rand(35, 3, 32, 32)])
+    second = make(10)
+    second.load_state_dict(model.state_dict())
     with torch.no_grad():
-        yield "one picture alone, in eval mode", model(images[:1]), model(images)[:1]
+        yield "one picture alone, in eval mode", model(images[:1]), model(company)[:1]
+        both_same = torch.allclose(second.eval()(images), model(images), atol=1e-5)
+        yield "a second network with its state_dict gives the same answers", both_same, True
 
     colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.8, 0.2], [0.1, 0.2, 0.9], [0.9, 0.9, 0.2]])
     labels = torch.arange(32) % 4
@@ -256,6 +289,18 @@ class OneLayer(TinyNet):
     def __init__(self, num_classes=10):
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, num_classes))
+
+
+class Unregistered(TinyNet):
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        self.parts = list(self.layers)
+        del self.layers
+
+    def forward(self, images):
+        for layer in self.parts:
+            images = layer.train(self.training)(images)
+        return images
 
 
 class Unused(TinyNet):
@@ -298,7 +343,7 @@ def try_range_test(range_test):
         return model.eval()
 
     batches = [(torch.randn(size, 6), torch.randint(3, (size,))) for size in (8, 8, 5)]
-    for rates in [[0.01, 0.03, 0.1, 0.3], [0.001 * 2**i for i in range(9)]]:
+    for rates in [[0.01, 0.02, 0.03, 0.1, 0.3], [0.001 * 2**i for i in range(9)]]:
         model = network()
         before = numbers_of(model.state_dict())
         by_hand, right = copy.deepcopy(model).train(), []
@@ -311,8 +356,10 @@ def try_range_test(range_test):
             with torch.no_grad():
                 for p, gradient in zip(parameters, gradients, strict=True):
                     p -= rate * gradient
+        given = list(batches)
         yield f"the losses with {len(rates)} rates", range_test(model, batches, nn.CrossEntropyLoss(), rates), right
         yield "the numbers of the model afterwards", numbers_of(model.state_dict()), before
+        yield "the list of batches is as it was", [id(pair) for pair in batches] == [id(pair) for pair in given], True
 
     def label_as_loss(logits, labels):
         return labels.mean() + 0 * logits.sum()  # nothing is learned, so the losses are known
@@ -323,6 +370,8 @@ def try_range_test(range_test):
         ([4.0, 2.0, 1.0, 5.0, 2.0], 4),
         ([1.0, math.inf, 2.0], 2),
         ([1.0, math.nan, 2.0], 2),
+        ([math.inf, 1.0], 1),
+        ([0.004, 0.001, 0.003, 0.01, 1.0], 4),
     ]:
         model = network()
         before = numbers_of(model.state_dict())
@@ -381,7 +430,23 @@ EXERCISES = [
                 "Seed 1 in epoch 10 and seed 2 in epoch 0 must differ, too: how many epochs may a run have?",
                 changed(EpochSampler, "1_000_003", "10"),
             ),
-            Mistake("Every epoch has the same order.", changed(EpochSampler, " + self.epoch)", ")")),
+            Mistake(
+                "Seed 31 in epoch 0 and seed 0 in epoch 1 must differ, too: how large may a seed be?",
+                changed(EpochSampler, "self.seed * 1_000_003 + self.epoch", "self.seed + 31 * self.epoch"),
+            ),
+            Mistake(
+                "hash() of a text is a different number each time Python is started, also when a run resumes.",
+                changed(
+                    EpochSampler,
+                    "self.seed * 1_000_003 + self.epoch",
+                    'hash(f"{self.seed} {self.epoch}") % 2**63',
+                ),
+            ),
+            Mistake(
+                "Every epoch has the same order. Does the number in manual_seed depend on it? Only its last 32 bits "
+                "count.",
+                changed(EpochSampler, " + self.epoch)", ")"),
+            ),
             Mistake("`first` is not used yet.", changed(EpochSampler, "order[self.first :]", "order")),
             Mistake(
                 "Leave out the first numbers of the whole order. A shuffle of fewer numbers is a different one.",
@@ -419,6 +484,24 @@ EXERCISES = [
             Mistake(
                 "It says True once, and then False again, though nothing has improved.",
                 changed(EarlyStopping, "waited >= ", "waited == "),
+            ),
+            Mistake(
+                "It says True once, and then False again, though nothing has improved.",
+                changed(
+                    EarlyStopping,
+                    "return self.waited >= self.patience",
+                    "stop = self.waited >= self.patience\n        self.waited %= self.patience\n        return stop",
+                ),
+            ),
+            Mistake(
+                "step keeps the best weights. It does not put them back into the model.",
+                changed(
+                    EarlyStopping,
+                    "        return",
+                    "        if self.waited >= self.patience:\n"
+                    "            model.load_state_dict(self.best_weights)\n"
+                    "        return",
+                ),
             ),
             Mistake(
                 "A state_dict has buffers, too.",
@@ -460,6 +543,12 @@ EXERCISES = [
                 "A linear layer on all 3,072 numbers of a picture is too large: pool first.", TooLarge, "Course09 2"
             ),
             Mistake("A layer is made and not called in forward: it never learns.", Unused, "Course12 19"),
+            Mistake(
+                "Its state_dict does not hold all layers. A layer in a list is not found, and never learns: use "
+                "nn.Sequential or nn.ModuleList, and make all layers in __init__.",
+                Unregistered,
+                "Course06 9",
+            ),
             Mistake(
                 "flatten must keep the axis of the pictures.",
                 changed(TinyNet, "nn.Flatten()", "nn.Flatten(0)"),
@@ -506,7 +595,7 @@ EXERCISES = [
                 changed(range_test, "losses[-1] > 4 * min(losses)", "False"),
             ),
             Mistake(
-                "Compare with the smallest loss so far, not with the first.",
+                "Compare with the smallest loss so far, not with the first one or the one before.",
                 changed(range_test, "min(losses)", "losses[0]"),
             ),
             Mistake(
@@ -516,6 +605,10 @@ EXERCISES = [
             Mistake(
                 "Is a loss that is not a number noticed? It is neither larger nor smaller than anything.",
                 changed(range_test, "not math.isfinite(losses[-1]) or ", ""),
+            ),
+            Mistake(
+                "An infinite loss ends the test, too. It is not more than 4 times itself.",
+                changed(range_test, "not math.isfinite(losses[-1])", "math.isnan(losses[-1])"),
             ),
         ),
     ),

@@ -51,9 +51,14 @@ def try_class_accuracy(class_accuracy):
         for k in range(num_classes):
             hits = [guess == k for label, guess in zip(labels, guesses, strict=True) if label == k]
             right.append(sum(hits) / len(hits) if hits else float("nan"))
-        got = class_accuracy(torch.tensor(labels), torch.tensor(guesses), num_classes)
+        given = [torch.tensor(labels), torch.tensor(guesses)]
+        got = class_accuracy(*given, num_classes)
         yield "it returns a tensor", isinstance(got, torch.Tensor), True
         yield f"labels {labels}, guesses {guesses}", got.tolist(), right
+        yield "labels and guesses afterwards", [tensor.tolist() for tensor in given], [labels, guesses]
+    labels, guesses = torch.tensor([0] * 2600 + [1] * 300), torch.tensor([0] * 2500 + [1] * 400)
+    what = "2,600 pictures of class 0, 2,500 of them right, and 300 of class 1, all right"  # more than a byte counts
+    yield what, class_accuracy(labels, guesses, 2).tolist(), [2500 / 2600, 1.0]
 
 
 def as_given(labels, guesses, num_classes):
@@ -113,6 +118,7 @@ def try_predict_twice(predict_twice):
         yield "gradients are computed afterwards", torch.is_grad_enabled(), True
         yield f"the means for {count} pictures and {num_classes} classes", got, right
         yield "a graph is kept", got.requires_grad, False
+        yield "all parameters can learn afterwards", all(p.requires_grad for p in model.parameters()), True
         yield "images afterwards", images, given
 
 
@@ -156,7 +162,9 @@ def try_photograph(photograph):
                 for channel in range(3):
                     values = pixels[:, :, channel].astype(np.float64) / 255
                     right[0, channel] = torch.from_numpy((values - mean[channel]) / std[channel])
+                given = [*mean, *std]
                 yield f"{name}, mean {mean}, std {std}", photograph(path, mean, std), right
+                yield "mean and std afterwards", [*mean, *std], given
 
 
 # ---- 6 ----
@@ -175,6 +183,12 @@ def calibration_error(probabilities, labels, bins=10):
     return error
 
 
+def often_right(probabilities):
+    """Labels with which 6 answers of 10 are right, whatever their confidence: too sure here, not sure enough there."""
+    guessed = torch.rand(len(probabilities)) < 0.6
+    return torch.where(guessed, probabilities.argmax(dim=1), probabilities.argmin(dim=1))
+
+
 def try_calibration_error(calibration_error):
     two = torch.tensor([[0.72, 0.28], [0.36, 0.64], [0.66, 0.34]])
     what = "confidences 0.72 (right), 0.64 (right), 0.66 (wrong)"
@@ -183,11 +197,13 @@ def try_calibration_error(calibration_error):
     sure = torch.eye(3)[[0, 1, 2, 1]]  # four answers, each with a confidence of exactly 1
     yield "four answers of confidence 1, all right", calibration_error(sure, torch.tensor([0, 1, 2, 1])), 0.0
     yield "four answers of confidence 1, one wrong", calibration_error(sure, torch.tensor([0, 1, 2, 0])), 0.25
+    two = torch.tensor([[1.0, 0.0], [0.95, 0.05]])
+    yield "confidences 1 (wrong), 0.95 (right)", calibration_error(two, torch.tensor([1, 0])), 0.975 - 0.5
     for count, num_classes, bins in [(40, 4, 10), (31, 3, 5), (60, 10, 20), (25, 2, 1)]:
         probabilities = (3 * torch.randn(count, num_classes)).softmax(dim=1)
         place = probabilities.amax(dim=1) * bins
         probabilities = probabilities[(place - place.round()).abs() > 0.01]  # none on the border of two intervals
-        labels = torch.randint(num_classes, (len(probabilities),))
+        labels = often_right(probabilities)
         sums = {}  # interval -> [answers, right ones, confidence]
         for row, label in zip(probabilities.tolist(), labels.tolist(), strict=True):
             own = sums.setdefault(int(max(row) * bins), [0, 0, 0.0])
@@ -197,7 +213,8 @@ def try_calibration_error(calibration_error):
         right = sum(abs(hits - confidence) for _, hits, confidence in sums.values()) / len(labels)
         what = f"{len(labels)} answers, {num_classes} classes, {bins=}"
         yield what, calibration_error(probabilities, labels, bins), right
-    probabilities, labels = (2 * torch.randn(50, 5)).softmax(dim=1), torch.randint(5, (50,))
+    probabilities = (2 * torch.randn(50, 5)).softmax(dim=1)
+    labels = often_right(probabilities)
     yield "bins by default", calibration_error(probabilities, labels), calibration_error(probabilities, labels, 10)
 
 
@@ -329,6 +346,10 @@ EXERCISES = [
             Mistake(
                 "Each row must add up to 1: along which axis are the classes?", changed(predict_twice, "dim=1", "dim=0")
             ),
+            Mistake(
+                "requires_grad_(False) stays in force after the function: the network never learns again.",
+                changed(predict_twice, "with torch.no_grad():", "for _ in [model.requires_grad_(False)]:"),
+            ),
         ),
     ),
     Exercise(
@@ -380,6 +401,10 @@ EXERCISES = [
             Mistake(
                 "A confidence of exactly 1 falls out of all intervals.",
                 changed(calibration_error, ".clamp(max=bins - 1)", ""),
+            ),
+            Mistake(
+                "A confidence of exactly 1 belongs to the last interval, and not to one of its own.",
+                changed(changed(calibration_error, ".clamp(max=bins - 1)", ""), "in range(bins)", "in range(bins + 1)"),
             ),
             Mistake(
                 "Intervals with many answers count more.",
