@@ -5,6 +5,7 @@ import math
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from practice import Exercise, Mistake, changed
 
@@ -78,22 +79,26 @@ class Watched(nn.Sequential):
 def try_train(train):
     images, classes, targets = torch.randn(11, 2, 3), torch.randint(4, (11,)), torch.randn(11, 4)
     for loss_fn, labels, lr, mu, size in [
-        (nn.CrossEntropyLoss(), classes, 0.5, 0.0, 4),
+        (nn.CrossEntropyLoss(), classes, 0.5, 0.0, 5),  # the last batch is one picture
         (nn.MSELoss(), targets, 0.1, 0.0, 6),
         (nn.MSELoss(), targets, 0.1, 0.9, 3),
     ]:
-        model = Watched(nn.Flatten(), nn.Linear(6, 4))
+        model = Watched(nn.Flatten(start_dim=-2), nn.Linear(6, 4))  # takes pictures, and no flat ones
         model.eval()
         start = [p.detach().clone() for p in model.parameters()]
         batches = list(zip(images.split(size), labels.split(size), strict=True))
+        count = len(batches)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=mu)
         name = f"{type(loss_fn).__name__}, SGD with {lr=}, momentum={mu}"
         right_losses, right_parameters = by_hand(start, loss_fn, lr, mu, batches)
+        torch.manual_seed(1501)
         losses = train(model, loss_fn, optimizer, batches)
         for (which, parameter), right in zip(model.named_parameters(), right_parameters, strict=True):
             yield f"{name}: {which} afterwards", parameter, right
-        yield f"{name}: the losses of {len(batches)} batches", losses, right_losses
-        yield f"{name}: the model was in training mode", model.modes, (True,) * len(batches)
+        yield f"{name}: the losses of {count} batches", losses, right_losses, 1e-5
+        yield f"{name}: the model was in training mode", model.modes, (True,) * count
+        yield f"{name}: the number of batches in the list afterwards", len(batches), count
+        yield f"{name}: the seed of the random numbers afterwards", torch.initial_seed(), 1501
 
 
 def by_hand(start, loss_fn, lr, mu, batches):
@@ -128,9 +133,9 @@ def try_forgotten(forgotten):
     yield "an optimizer with the layer in the middle only", forgotten(model, optimizer), first + last
     optimizer = torch.optim.Adam([model[0].bias, model[4].weight], lr=0.1)
     yield "an optimizer with 0.bias and 4.weight", forgotten(model, optimizer), ["0.weight", *middle, "4.bias"]
-    groups = [{"params": model[4].parameters(), "lr": 0.5}, {"params": model[0].parameters()}]
+    groups = [{"params": model[4].weight, "lr": 0.5}, {"params": model[0].parameters()}, {"params": model[4].bias}]
     yield (
-        "an optimizer with two groups: the last layer, the first layer",
+        "an optimizer with three groups: 4.weight, the first layer, 4.bias",
         forgotten(model, torch.optim.SGD(groups, lr=0.1)),
         middle,
     )
@@ -142,6 +147,38 @@ def try_forgotten(forgotten):
     model[2] = copy.deepcopy(model[2])
     yield "a layer was replaced by a copy with equal numbers", forgotten(model, optimizer), middle
     yield "an optimizer of a different model", forgotten(new_model(), optimizer), first + middle + last
+    yield from rows_of_parts(forgotten)
+
+
+def rows_of_parts(forgotten):
+    model = Parts()
+    model(torch.rand(5, 3)).sum().backward()
+    model.start.requires_grad_(False)
+    held = [*model.blocks[0].parameters(), model.last.bias]
+    optimizer = torch.optim.SGD(held, lr=0.1)
+    numbers = [p.detach().clone() for p in model.parameters()]
+    gradients = [p.grad.clone() for p in model.parameters()]
+    right = ["scale", "blocks.1.0.weight", "blocks.1.0.bias", "last.weight", "start.weight", "start.bias"]
+    what = "a frozen layer, layers in layers, and a parameter of the model itself"
+    yield what, forgotten(model, optimizer), right
+    now = [p for group in optimizer.param_groups for p in group["params"]]
+    yield f"{what}: the number of parameters in the optimizer afterwards", len(now), len(held)
+    yield f"{what}: the numbers of the parameters afterwards", list(model.parameters()), numbers
+    yield f"{what}: the gradients afterwards", [p.grad for p in model.parameters()], gradients
+
+
+class Parts(nn.Module):
+    """Parameters at three depths, and buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.blocks = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+        self.last = nn.Linear(4, 2)
+        self.start = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.last(self.blocks(self.start(x))) * self.scale
 
 
 def of_the_same_shape(model, optimizer):
@@ -171,7 +208,7 @@ def loss_after(lr):
 
 def try_learning_rate(learning_rate):
     if isinstance(learning_rate, bool) or not isinstance(learning_rate, int | float) or not learning_rate > 0:
-        yield "a learning rate is a number above 0", learning_rate, 0.001
+        yield "whether learning_rate is a number above 0", False, True
     loss = loss_after(learning_rate)
     if loss < 0.1:
         seen = "below 0.1"
@@ -221,43 +258,54 @@ class BorrowedAdam:
         self.adam.step()
 
 
-class OneLayerUnused(nn.Module):
-    """Its layer `unused` has no gradients."""
+class PartlyUsed(nn.Module):
+    """Its layer `unused` has no gradients, and its layer `early` has them only while `is_early` is True."""
 
     def __init__(self):
         super().__init__()
+        self.first = nn.Linear(3, 5)
         self.unused = nn.Linear(2, 2)
-        self.layers = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+        self.early = nn.Linear(3, 2)
+        self.last = nn.Linear(5, 2)
+        self.is_early = True
 
     def forward(self, x):
-        return self.layers(x)
+        out = self.last(self.first(x).tanh())
+        return out + self.early(x) if self.is_early else out
 
 
 def try_my_adam(MyAdam):
     for settings in [{"lr": 0.1}, {"lr": 0.02, "betas": (0.5, 0.8), "eps": 0.3}]:
-        model = OneLayerUnused().double()
+        model = PartlyUsed().double()
         twin = copy.deepcopy(model)
         ours, theirs = MyAdam(model.parameters(), **settings), torch.optim.Adam(twin.parameters(), **settings)
         objects = list(model.parameters())
         words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        borrowed = []  # the optimizers of torch.optim that made a step of ours
         for step in range(1, 11):
             x, target = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 2, dtype=torch.float64)
-            for network, optimizer in ((twin, theirs), (model, ours)):
-                optimizer.zero_grad()
-                nn.functional.mse_loss(network(x), target).backward()
-                returned = optimizer.step()
+            x[:, 1] = 0  # some gradients are 0
+            model.is_early = twin.is_early = step <= 4
+            theirs.zero_grad()
+            nn.functional.mse_loss(twin(x), target).backward()
+            theirs.step()
+            ours.zero_grad()
+            left = [name for name, p in model.named_parameters() if p.grad is not None]
+            yield f"MyAdam({words}): parameters with a gradient after zero_grad()", left, []
+            nn.functional.mse_loss(model(x), target).backward()
+            gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+            with register_optimizer_step_pre_hook(lambda optimizer, *_: borrowed.append(optimizer)):  # noqa: B023
+                returned = ours.step()
             if returned is ...:
                 yield "what step() does", returned, None
-            held = (ours, *getattr(ours, "__dict__", {}).values())
-            borrowed = any(isinstance(thing, torch.optim.Optimizer) for thing in held)
-            yield "whether MyAdam is or has an optimizer of torch.optim", borrowed, False
+            yield "whether MyAdam is or has an optimizer of torch.optim", bool(borrowed), False
             for (name, parameter), right in zip(model.named_parameters(), twin.parameters(), strict=True):
                 yield f"MyAdam({words}): {name} after step {step}", parameter, right
+            for name, right in gradients.items():
+                got = model.get_parameter(name).grad
+                yield f"MyAdam({words}): the gradient of {name} after step {step}", got, right
         same = all(a is b and a.requires_grad for a, b in zip(model.parameters(), objects, strict=True))
         yield f"MyAdam({words}): the parameters are still the same objects", same, True
-        ours.zero_grad()
-        left = [name for name, p in model.named_parameters() if p.grad is not None]
-        yield f"MyAdam({words}): parameters with a gradient after zero_grad()", left, []
 
 
 # ---- The exercises ----
@@ -350,6 +398,16 @@ EXERCISES = [
             ),
             Mistake("Two parameters can have the same shape.", of_the_same_shape),
             Mistake(
+                "A frozen parameter is a parameter of the model, too.",
+                changed(forgotten, "if not any", "if p.requires_grad and not any"),
+                "Course16 6",
+            ),
+            Mistake(
+                "A state_dict holds buffers, too, and the optimizer needs none of them.",
+                changed(forgotten, "model.named_parameters()", "model.state_dict(keep_vars=True).items()"),
+                "Course06 7",
+            ),
+            Mistake(
                 "These are the parameters themselves. Their names are asked.",
                 changed(forgotten, "[name for", "[p for"),
                 "Course06 5",
@@ -392,6 +450,14 @@ EXERCISES = [
                     "self.m[i] / (1 - beta1**self.t), self.s[i] / (1 - beta2**self.t)",
                     "self.m[i], self.s[i]",
                 ),
+            ),
+            Mistake(
+                "m and s begin at 0, and you do not make up for that: divide by their share.",
+                changed(MyAdam, "self.m[i] / (1 - beta1**self.t)", "self.m[i]"),
+            ),
+            Mistake(
+                "m and s begin at 0, and you do not make up for that: divide by their share.",
+                changed(MyAdam, "self.s[i] / (1 - beta2**self.t)", "self.s[i]"),
             ),
             Mistake(
                 "Nothing moves. `p = p - ...` only makes a new tensor. And a generator is used up after one loop.",
@@ -443,6 +509,24 @@ EXERCISES = [
             Mistake(
                 "Some parameters have no gradient: .grad is None. Leave them out.",
                 changed(MyAdam, "if p.grad is None:", "if False:"),
+            ),
+            Mistake(
+                "One parameter without a gradient ends the whole loop, and those after it never move.",
+                changed(MyAdam, "continue", "return"),
+            ),
+            Mistake(
+                "None is not 0: with a gradient of 0, a parameter that has moved before rolls on.",
+                changed(MyAdam, "continue", "p.grad = torch.zeros_like(p)"),
+                11,
+            ),
+            Mistake(
+                "zero_grad() sets .grad to None. It writes no zeros.",
+                changed(MyAdam, "p.grad = None", "p.grad = torch.zeros_like(p)"),
+                11,
+            ),
+            Mistake(
+                "Where a gradient is 0, this divides 0 by 0. ε prevents it.",
+                changed(MyAdam, "(s.sqrt() + self.eps)", "s.sqrt()"),
             ),
             Mistake(
                 "A parameter must not be changed in place while a graph is made.",

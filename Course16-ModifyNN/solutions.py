@@ -16,8 +16,8 @@ class SmallResNet(nn.Module):
 
     def __init__(self, features=6, classes=10):
         super().__init__()
+        self.fc = nn.Linear(features, classes)  # first, although it is used last
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(24, features), nn.BatchNorm1d(features), nn.ReLU())
-        self.fc = nn.Linear(features, classes)
 
     def forward(self, images):  # (N, 2, 3, 4) -> (N, classes)
         return self.fc(self.body(images))
@@ -36,15 +36,17 @@ class SmallVGG(nn.Module):
 
 
 class Parts(nn.Module):
-    """A frozen backbone with BatchNorm, and a head with dropout; it notes in which mode the head was called."""
+    """A frozen backbone with BatchNorm, and a head with dropout; it notes in which mode all of the head was called."""
 
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Sequential(nn.Flatten(), nn.Linear(24, 6), nn.BatchNorm1d(6), nn.ReLU())
+        self.backbone = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(24, 6), nn.BatchNorm1d(6), nn.ReLU()))
         self.backbone.requires_grad_(False)
         self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
         self.modes = []
-        self.head.register_forward_pre_hook(lambda head, _: self.modes.append(head[0].training))
+        self.head.register_forward_pre_hook(
+            lambda head, _: self.modes.append(all(module.training for module in head.modules()))
+        )
 
     def forward(self, images):
         return self.head(self.backbone(images))
@@ -102,13 +104,14 @@ def try_new_head(new_head):
         what = f"a network with its head in {head}, {num_classes} classes"
         model = new_head(given, num_classes)
         yield f"{what}: it returns the network that was given", model is given, True
-        yield f"{what}: the shape of its answers", tuple(model(images).shape), (4, num_classes)
+        yield f"{what}: the shape of its answers", tuple(model.eval()(images).shape), (4, num_classes)
         learning = [name for name, p in model.named_parameters() if p.requires_grad]
         yield f"{what}: the parameters that learn", learning, [f"{head}.weight", f"{head}.bias"]
         after = model.state_dict()
-        yield f"{what}: the names in its state_dict", list(after), list(before)
-        rest = {name: value for name, value in before.items() if not name.startswith(head)}
-        yield f"{what}: the numbers of all other layers", {name: after[name] for name in rest}, rest
+        yield f"{what}: the names in its state_dict", sorted(after), sorted(before)
+        for name, value in before.items():
+            if not name.startswith(head):
+                yield f"{what}: the numbers of {name}", after[name], value
     with torch.device("meta"):
         vgg = vgg16(weights=None)
     given = {name: p.shape for name, p in vgg.named_parameters()}
@@ -158,8 +161,8 @@ def train_pass(model, batches, loss_fn, optimizer):
 
 
 def try_train_pass(train_pass):
-    batches = [(torch.randn(size, 2, 3, 4), torch.randint(3, (size,))) for size in (8, 8, 5)]
-    for came, lr, smoothing in [("train", 0.5, 0.0), ("eval", 0.2, 0.3)]:
+    for came, lr, smoothing, sizes in [("train", 0.5, 0.0, (8, 8, 5)), ("eval", 0.2, 0.3, (8, 5, 1))]:
+        batches = [(torch.randn(size, 2, 3, 4), torch.randint(3, (size,))) for size in sizes]
         model = Parts().train(came == "train")
         backbone = numbers_of(model.backbone)
         learning = copy.deepcopy(model.head)  # the same steps by hand
@@ -175,7 +178,7 @@ def try_train_pass(train_pass):
                     p -= lr * gradient
         torch.manual_seed(3)
         model.modes.clear()
-        train_pass(model, batches, loss_fn, torch.optim.SGD(model.head.parameters(), lr=lr))
+        train_pass(model, batches, loss_fn, torch.optim.SGD(model.parameters(), lr=lr))
         what = f"a model that comes in {came} mode"
         yield f"{what}: parameters and buffers of the backbone", numbers_of(model.backbone), backbone, 0
         yield f"{what}: train mode of the head, in each step", model.modes, [True] * 3
@@ -201,16 +204,23 @@ def two_speeds(model, lr):
 
 
 def try_two_speeds(two_speeds):
-    class Confusing(SmallResNet):  # a layer that has as many numbers as the head, and a name that begins alike
-        def __init__(self):
+    class Confusing(SmallResNet):  # a layer with a name like that of the head, and one with the same numbers
+        def __init__(self, name):
             super().__init__(features=6, classes=6)
-            self.fc_before = nn.Linear(6, 6)
+            self.add_module(name, nn.Linear(6, 6))
+            self.twin = copy.deepcopy(self.fc)
+            self.scale = nn.Parameter(torch.rand(6))
+            self.before = name
 
         def forward(self, images):
-            return self.fc(self.fc_before(self.body(images)))
+            return self.fc(self.twin(getattr(self, self.before)(self.body(images)))) * self.scale
 
-    for make, frozen, lr in [(SmallResNet, [], 0.1), (Confusing, [], 3.0), (SmallResNet, ["body.1", "fc.bias"], 0.5)]:
-        model = make()
+    for model, frozen, lr in [
+        (SmallResNet(), [], 0.1),
+        (Confusing("fc_before"), [], 3.0),
+        (Confusing("old_fc"), [], 2.0),
+        (SmallResNet(), ["body.1", "fc.bias"], 0.25),
+    ]:
         for name, p in model.named_parameters():
             p.requires_grad_(not any(name.startswith(start) for start in frozen))
         learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -222,7 +232,7 @@ def try_two_speeds(two_speeds):
         still = {name for name, p in model.named_parameters() if p.requires_grad}
         what = f"frozen: {', '.join(frozen) or 'nothing'}, {lr=}"
         yield f"the parameters of each group ({what})", names, [head, sorted(learning.keys() - head)]
-        yield f"the learning rates ({what})", [group["lr"] for group in groups], [lr, lr / 100], 1e-6
+        yield f"the learning rates ({what})", [group.get("lr") for group in groups], [lr, lr / 100], 1e-6
         yield f"the parameters that learn afterwards ({what})", sorted(still), sorted(learning)
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         model(torch.rand(4, 2, 3, 4)).square().sum().backward()
@@ -236,6 +246,25 @@ def try_two_speeds(two_speeds):
 def by_letters(model, lr):
     learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     head, others = [p for name, p in learning if "fc" in name], [p for name, p in learning if "fc" not in name]
+    return [{"params": head, "lr": lr}, {"params": others, "lr": lr / 100}]
+
+
+def by_end(model, lr):
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    head, others = [p for name, p in learning if "fc." in name], [p for name, p in learning if "fc." not in name]
+    return [{"params": head, "lr": lr}, {"params": others, "lr": lr / 100}]
+
+
+def of_the_layers(model, lr):
+    head = [p for p in model.fc.parameters() if p.requires_grad]
+    layers = [layer for name, layer in model.named_children() if name != "fc"]
+    others = [p for layer in layers for p in layer.parameters() if p.requires_grad]
+    return [{"params": head, "lr": lr}, {"params": others, "lr": lr / 100}]
+
+
+def of_equal_numbers(model, lr):
+    head = [p for p in model.fc.parameters() if p.requires_grad]
+    others = [p for p in model.parameters() if p.requires_grad and not any(torch.equal(p, other) for other in head)]
     return [{"params": head, "lr": lr}, {"params": others, "lr": lr / 100}]
 
 
@@ -256,15 +285,15 @@ def learn_quickly(backbone, head, images, labels, new_images):
 
 
 class Counting(nn.Module):
-    """A backbone that notes how many pictures went through it."""
+    """A backbone that tells `note` how many pictures go through it, or through a copy of it."""
 
-    def __init__(self, size):
+    def __init__(self, size, note):
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(60, size), nn.BatchNorm1d(size), nn.ReLU())
-        self.count = 0
+        self.note = note
 
     def forward(self, images):  # (N, 3, 4, 5) -> (N, size)
-        self.count += len(images)
+        self.note(len(images))
         return self.layers(images)
 
 
@@ -282,8 +311,9 @@ def trained_by_hand(head, features, labels):
 
 
 def try_learn_quickly(learn_quickly):
-    for size, num_classes, count, new_count in [(16, 3, 30, 41), (8, 2, 25, 12)]:
-        backbone, head = Counting(size), nn.Linear(size, num_classes)
+    for size, num_classes, count, new_count in [(16, 3, 30, 41), (8, 2, 25, 12), (16, 3, 4, 1)]:
+        counts = []
+        backbone, head = Counting(size, lambda n, counts=counts: counts.append(n)), nn.Linear(size, num_classes)
         backbone(torch.randn(100, 3, 4, 5))  # moves the running statistics
         pictures, labels = torch.randn(count + new_count, 3, 4, 5), torch.randint(num_classes, (count,))
         with torch.no_grad():
@@ -292,16 +322,22 @@ def try_learn_quickly(learn_quickly):
         right = [int(row.argmax()) for row in trained(features[count:])]
         before = numbers_of(backbone)
         backbone.train()
-        backbone.count = 0
+        counts.clear()
+        torch.manual_seed(1605)
         guesses = learn_quickly(backbone, head, pictures[:count], labels, pictures[count:])
         what = f"{count} pictures, {new_count} new ones, {num_classes} classes"
+        if not isinstance(guesses, torch.Tensor):
+            yield f"{what}: the guesses", guesses, torch.tensor(right)
         yield f"{what}: the shape of what is returned", tuple(guesses.shape), (new_count,)
         yield f"{what}: its dtype", str(guesses.dtype), "torch.int64"
         yield f"{what}: gradients are computed afterwards", torch.is_grad_enabled(), True
         yield f"{what}: parameters and buffers of the backbone", numbers_of(backbone), before, 0
-        yield f"{what}: pictures that went through the backbone", backbone.count, len(pictures)
+        yield f"{what}: pictures that went through the backbone", sum(counts), len(pictures)
+        left = [name for name, p in backbone.named_parameters() if p.grad is not None]
+        yield f"{what}: parameters of the backbone that have a gradient afterwards", left, []
         yield f"{what}: the weight of the head", head.weight, trained.weight, 1e-3
         yield f"{what}: the guesses", guesses.tolist(), right
+        yield f"{what}: the seed of the random numbers afterwards", torch.initial_seed(), 1605
 
 
 def each_step_again(backbone, head, images, labels, new_images):
@@ -432,12 +468,38 @@ EXERCISES = [
                     changed(two_speeds, "if p.requires_grad and not name", "if not name"), " if p.requires_grad]", "]"
                 ),
             ),
+            Mistake(
+                "Frozen parameters belong to no group.",
+                changed(
+                    two_speeds,
+                    'p.requires_grad and not name.startswith("fc.")',
+                    "not any(p is other for other in head)",
+                ),
+            ),
             Mistake("The head may have frozen parameters, too.", changed(two_speeds, " if p.requires_grad]", "]")),
             Mistake(
                 "A part whose name only begins with fc is not the head.",
                 changed(two_speeds, 'startswith("fc.")', 'startswith("fc")'),
             ),
             Mistake("A part whose name only begins with fc is not the head.", by_letters),
+            Mistake(
+                "A part whose name only ends with fc is not the head.",
+                changed(two_speeds, 'not name.startswith("fc.")', '"fc." not in name'),
+            ),
+            Mistake(
+                "A part whose name only ends with fc is not the head.",
+                by_end,
+            ),
+            Mistake(
+                "Parameters may stand in the model itself, in none of its layers: they learn, too.",
+                of_the_layers,
+            ),
+            Mistake("Equal numbers do not make it the same parameter.", of_equal_numbers, "Course15 10"),
+            Mistake(
+                "`in` compares tensors with ==, number by number, and that is no single True or False.",
+                changed(two_speeds, 'not name.startswith("fc.")', "p not in head"),
+                "Course10 10",
+            ),
             Mistake("The others learn with a hundredth of the rate.", changed(two_speeds, "lr / 100", "lr / 10")),
             Mistake(
                 "The head comes first, and learns with the larger rate.",
@@ -483,6 +545,18 @@ EXERCISES = [
             Mistake(
                 "Each step walks back through the backbone. But the backbone is not to learn, and needs no graph.",
                 changed(learn_quickly, "torch.no_grad()", "torch.enable_grad()"),
+            ),
+            Mistake(
+                "Each step walks back through the backbone. But the backbone is not to learn, and needs no graph.",
+                changed(
+                    changed(learn_quickly, "torch.no_grad()", "torch.enable_grad()"),
+                    "loss.backward()",
+                    "loss.backward(retain_graph=True)",
+                ),
+            ),
+            Mistake(
+                "With one new picture, squeeze() takes its axis away, too.",
+                changed(learn_quickly, "argmax(dim=1)", "argmax(dim=1).squeeze()"),
             ),
             Mistake("The head has learned nothing.", changed(learn_quickly, "        optimizer.step()\n", "")),
             Mistake("Return the class of each picture, not its logits.", changed(learn_quickly, ".argmax(dim=1)", "")),

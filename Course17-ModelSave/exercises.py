@@ -66,7 +66,8 @@ def load_what_fits(model, weights):
 #
 # - new_training(): sets the seed, as in section 8; returns a new model and its
 #   optimizer,
-# - train(model, optimizer, steps): trains so many steps; the model has dropout.
+# - train(model, optimizer, steps): trains so many steps, in the mode in which the model
+#   is; the model has dropout.
 #
 # Write train_to: if there is no file at `path` (a pathlib.Path), begin; otherwise
 # resume. Train until `steps` steps are done in all, those before the stop included.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +31,10 @@ def try_held(held):
     )
     bytes_taken = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     right = len(list(network.parameters())), len(list(network.buffers())), bytes_taken
-    yield "(parameters, buffers, bytes)", held, right
+    if not isinstance(held, list | tuple) or len(held) != 3:
+        yield "the three numbers", held, right
+    what = ("entries that are parameters", "entries that are buffers", "bytes of all entries")
+    yield from zip(what, held, right, strict=True)
 
 
 # ---- 2 ----
@@ -71,11 +75,13 @@ def try_ready_to_use(ready_to_use):
     model = small_network()
     model(torch.rand(8, 6))  # moves the running statistics
     with TemporaryDirectory() as folder:
-        weights, gpu, different, longer, made = (Path(folder) / name for name in ("w", "gpu", "d", "longer", "made"))
+        names = ("weights", "gpu", "different", "longer", "shapes", "made")
+        weights, gpu, different, longer, shapes, made = (Path(folder) / name for name in names)
         torch.save(model.state_dict(), weights)
         as_from_gpu(weights, gpu)
         torch.save(nn.Sequential(nn.Linear(6, 5)).state_dict(), different)
         torch.save(model.state_dict() | {"4.weight": torch.rand(2, 3)}, longer)
+        torch.save(model.state_dict() | {"0.bias": torch.rand(1)}, shapes)
 
         loaded = ready_to_use(small_network, weights)
         kind = "nothing" if loaded is None else f"a {type(loaded).__name__}"
@@ -93,6 +99,25 @@ def try_ready_to_use(ready_to_use):
             yield "code that stands in the file was run", made.exists(), False
         yield "a file of a different network raises an error", is_refused(ready_to_use, small_network, different), True
         yield "a file with one layer more raises an error", is_refused(ready_to_use, small_network, longer), True
+        what = "a file with a bias of shape (1,) instead of (5,) raises an error"
+        yield what, is_refused(ready_to_use, small_network, shapes), True
+        yield "gradients are computed afterwards", torch.is_grad_enabled(), True
+
+
+def copied_by_hand(make_model, path):
+    model, weights = make_model(), torch.load(path, map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            value.copy_(weights[name])
+    return model.eval()
+
+
+def parameters_by_hand(make_model, path):
+    model, weights = make_model(), torch.load(path, map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(weights[name])
+    return model.eval()
 
 
 def only_the_file(make_model, path):
@@ -119,19 +144,29 @@ def without_prefix(state_dict):
 def try_without_prefix(without_prefix):
     for right in [
         {"module.0.weight": "0.weight", "module.0.bias": "0.bias"},
-        {"module.submodule.weight": "submodule.weight", "module.module.weight": "module.weight"},
         {"module.mole.weight": "mole.weight"},
+        {"module.submodule.weight": "submodule.weight", "module.module.weight": "module.weight"},
         {"weight": "weight", "bias": "bias"},
         {"submodule.weight": "submodule.weight", "0.module.bias": "0.module.bias"},
         {"modules.weight": "modules.weight", "module.bias": "bias", "0.module": "0.module"},
+        {"module.1.num_batches_tracked": "1.num_batches_tracked", "_orig_mod.0.weight": "_orig_mod.0.weight"},
     ]:
-        given = {name: torch.rand(2, 3) for name in right}
-        before = dict(given)
+        given = {name: torch.tensor(7) if name.endswith("tracked") else torch.rand(2, 3) for name in right}
+        before = {name: value.clone() for name, value in given.items()}
         named = without_prefix(given)
+        if not isinstance(named, dict):
+            yield "what it returns", named, {right[name]: value for name, value in before.items()}
         yield f"the names, from {list(right)}", sorted(named), sorted(right.values())
-        yield "the tensors", dict(named), {right[name]: value for name, value in before.items()}
+        for name, value in before.items():
+            yield f"the tensor that was called {name}", named[right[name]], value
         yield "it returns the dictionary that was given", named is given, False
         yield "the names in the dictionary that was given", list(given), list(before)
+
+
+def in_place(state_dict):
+    for name in list(state_dict):
+        state_dict[name.removeprefix("module.")] = state_dict.pop(name)
+    return state_dict
 
 
 # ---- 4 ----
@@ -149,26 +184,42 @@ def try_load_what_fits(load_what_fits):
         return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, last))
 
     smaller = nn.Sequential(nn.Linear(4, 5))
-    longer = nn.Sequential(*network(7), nn.Linear(7, 2))
+    longer = nn.Sequential(*network(7), nn.Linear(7, 5))  # its bias has the shape of an entry with a different name
     turned = network(7).state_dict() | {"0.weight": torch.rand(5, 4).T}  # as many numbers, and a different shape
+    narrow = dict(reversed(network(7).state_dict().items())) | {"0.weight": torch.rand(5, 1)}
+    prefixed = network(7).state_dict()
+    prefixed = {name.replace("2.", "module.2."): value for name, value in prefixed.items()}
     batch_norm = ["1.bias", "1.num_batches_tracked", "1.running_mean", "1.running_var", "1.weight"]
     for what, weights, skipped, unfilled in [
         ("3 classes into 7", network(3).state_dict(), ["2.bias", "2.weight"], ["2.bias", "2.weight"]),
         ("one layer too many", longer.state_dict(), ["3.bias", "3.weight"], []),
         ("two layers are missing", smaller.state_dict(), [], [*batch_norm, "2.bias", "2.weight"]),
         ("a weight of (4, 5) for (5, 4)", turned, ["0.weight"], ["0.weight"]),
+        ("a weight of (5, 1) for (5, 4)", narrow, ["0.weight"], ["0.weight"]),
+        ("one layer has a different name", prefixed, ["module.2.bias", "module.2.weight"], ["2.bias", "2.weight"]),
     ]:
         model = network(7)
         before = {name: value.clone() for name, value in model.state_dict().items()}
         weights = {name: value + 1 for name, value in weights.items()}
-        given = list(weights)
-        not_loaded, not_from_file = load_what_fits(model, weights)
-        loaded = weights.keys() - skipped
-        right = {name: weights[name] if name in loaded else value for name, value in before.items()}
-        yield f"{what}: the numbers of the model", dict(model.state_dict()), right
+        given = dict(weights)
+        returned = load_what_fits(model, weights)
+        after = model.state_dict()
+        for name, value in before.items():
+            is_loaded = name in given and name not in skipped
+            yield f"{what}: the numbers of {name}", after[name], given[name] if is_loaded else value
+        if not is_two_collections(returned):
+            yield f"{what}: what it returns", returned, "two lists"
+        not_loaded, not_from_file = returned
         yield f"{what}: the entries of weights that were not loaded", sorted(not_loaded), skipped
         yield f"{what}: those of the model that did not come from weights", sorted(not_from_file), unfilled
-        yield f"{what}: the names in weights afterwards", list(weights), given
+        yield f"{what}: names that were put into weights, or taken out", sorted(given.keys() ^ weights.keys()), []
+
+
+def is_two_collections(returned):
+    """Whether these are two lists of names, or sets."""
+    if not isinstance(returned, list | tuple) or len(returned) != 2:
+        return False
+    return all(isinstance(part, Collection) and not isinstance(part, str) for part in returned)
 
 
 def as_reported(model, weights):
@@ -182,6 +233,33 @@ def only_parameters(model, weights):
     fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
     model.load_state_dict(fitting, strict=False)
     return sorted(weights.keys() - fitting.keys()), sorted(own.keys() - fitting.keys())
+
+
+def stretched(model, weights):
+    own, not_loaded = model.state_dict(), []
+    for name, value in weights.items():
+        try:
+            own[name].copy_(value)
+        except (KeyError, RuntimeError):
+            not_loaded.append(name)
+    return not_loaded, [name for name in own if name not in weights or name in not_loaded]
+
+
+def of_any_shape(model, weights):
+    own = model.state_dict()
+    shapes = [value.shape for value in own.values()]
+    fitting = {name: value for name, value in weights.items() if value.shape in shapes}
+    model.load_state_dict(fitting, strict=False)
+    return sorted(weights.keys() - fitting.keys()), sorted(own.keys() - fitting.keys())
+
+
+def taken_out(model, weights):
+    own = model.state_dict()
+    not_loaded = [name for name, value in weights.items() if name not in own or value.shape != own[name].shape]
+    for name in not_loaded:
+        del weights[name]
+    model.load_state_dict(weights, strict=False)
+    return not_loaded, [name for name in own if name not in weights]
 
 
 def nothing_said(model, weights):
@@ -222,8 +300,7 @@ def try_train_to(train_to):
         return model, torch.optim.Adam(model.parameters(), lr=0.01)
 
     def train(model, optimizer, steps):
-        trained.append(steps)
-        model.train()
+        trained.append(steps)  # in the mode in which the model is
         for _ in range(steps):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(inputs), labels).backward()
@@ -231,7 +308,7 @@ def try_train_to(train_to):
 
     straight, optimizer = new_training()
     train(straight, optimizer, 10)
-    for stops in [(10,), (4, 10), (2, 5, 10)]:
+    for stops in [(10,), (4, 10), (2, 5, 10), (10, 10)]:
         with TemporaryDirectory() as folder:
             counts, path = [], Path(folder) / "0" / "training.pt"
             path.parent.mkdir()
@@ -252,9 +329,11 @@ def try_train_to(train_to):
     with TemporaryDirectory() as folder:
         unsafe, made = Path(folder) / "unsafe.pt", Path(folder) / "made"
         torch.save({"model": MakesFolder(made)}, unsafe)
+        before = unsafe.read_bytes()
         with contextlib.suppress(Exception):
             train_to(10, unsafe, new_training, train)
         yield "code that stands in the file was run", made.exists(), False
+        yield "a file that cannot be loaded stays as it is", unsafe.read_bytes() == before, True
 
 
 def saved_before_training(steps, path, new_training, train):
@@ -274,6 +353,28 @@ def saved_before_training(steps, path, new_training, train):
     }
     torch.save(checkpoint, path)
     train(model, optimizer, steps - done)
+    return model
+
+
+def begins_anew(steps, path, new_training, train):
+    model, optimizer = new_training()
+    done = 0
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["rng"])
+        done = saved["step"]
+    except Exception:  # noqa: BLE001  this is the mistake
+        done = 0
+    train(model, optimizer, steps - done)
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": torch.get_rng_state(),
+        "step": steps,
+    }
+    torch.save(checkpoint, path)
     return model
 
 
@@ -325,7 +426,7 @@ EXERCISES = [
                 6,
             ),
             Mistake(
-                "With strict=False, a file that does not fit raises no error.",
+                "Nothing is raised for a file that does not fit. strict=False has this effect, and `except`, too.",
                 changed(ready_to_use, "weights_only=True)", "weights_only=True), strict=False"),
                 7,
             ),
@@ -336,6 +437,14 @@ EXERCISES = [
             ),
             Mistake("The file holds a dictionary of tensors. The network itself comes from make_model.", only_the_file),
             Mistake("load_state_dict returns a report about the names, and not the network.", result_of_loading),
+            Mistake(
+                "A state_dict holds buffers, too. BatchNorm's running statistics are missing.", parameters_by_hand, 2
+            ),
+            Mistake(
+                "Names that only the file has go unnoticed. load_state_dict compares the names of both.",
+                copied_by_hand,
+                7,
+            ),
         ),
     ),
     Exercise(
@@ -377,6 +486,26 @@ EXERCISES = [
                 "The last `module.` of a name is not the prefix.",
                 changed(without_prefix, 'removeprefix("module.")', 'split("module.")[-1]'),
             ),
+            Mistake(
+                "The prefix is removed once. A second `module.` is a part of the network.",
+                changed(without_prefix, 'removeprefix("module.")', 'removeprefix("module.").removeprefix("module.")'),
+            ),
+            Mistake(
+                "The dot belongs to the prefix: `modules.weight` does not begin with it.",
+                changed(
+                    without_prefix,
+                    'name.removeprefix("module.")',
+                    'name[7:] if name.startswith("module") else name',
+                ),
+            ),
+            Mistake(
+                "The given dictionary has changed: make a new one.",
+                in_place,
+            ),
+            Mistake(
+                "The given dictionary has changed: make a new one.",
+                changed(in_place, "return state_dict", "return dict(state_dict)"),
+            ),
         ),
     ),
     Exercise(
@@ -398,6 +527,16 @@ EXERCISES = [
                 "As many numbers is not the same shape.",
                 changed(load_what_fits, "value.shape == own[name].shape", "value.numel() == own[name].numel()"),
             ),
+            Mistake(
+                "copy_() stretches a tensor of a smaller shape, and raises no error. Compare the shapes.",
+                stretched,
+                "Course00 6",
+            ),
+            Mistake(
+                "The shape of an entry must be that of the entry with the same name.",
+                of_any_shape,
+            ),
+            Mistake("The names that were given have changed: work with a new dictionary.", taken_out),
             Mistake(
                 "Find the entries that fit; then they must be loaded.",
                 changed(load_what_fits, "model.load_state_dict(fitting, strict=False)", "pass"),
@@ -466,6 +605,24 @@ EXERCISES = [
             Mistake(
                 "If there is a checkpoint, resume from it.",
                 changed(train_to, "path.exists()", "False"),
+            ),
+            Mistake(
+                "A file that cannot be loaded is overwritten, and nobody is told. Begin anew only if there is none.",
+                begins_anew,
+                15,
+            ),
+            Mistake(
+                "The model is in eval mode, without dropout. Training resumes in train mode.",
+                changed(
+                    train_to,
+                    'optimizer.load_state_dict(saved["optimizer"])',
+                    'optimizer.load_state_dict(saved["optimizer"])\n        model.eval()',
+                ),
+                10,
+            ),
+            Mistake(
+                "If all steps are done already, none is left to train.",
+                changed(train_to, "steps - done", "max(1, steps - done)"),
             ),
         ),
     ),
