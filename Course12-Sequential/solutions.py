@@ -97,7 +97,7 @@ class Branches(nn.Module):
 
 def try_branches(Branches):
     for n, in_channels, width in [(5, 3, 4), (2, 1, 6)]:
-        images = torch.rand(n, in_channels, 7, 9)
+        images = torch.randn(n, in_channels, 7, 9)
         branches = Branches(in_channels, width)
         shapes = sorted(tuple(p.shape) for p in branches.parameters())  # an optimizer gets them before the first batch
         out = branches(images)
@@ -234,7 +234,7 @@ def try_build(build):
         yield f"{what}: the seed of the random numbers afterwards", torch.initial_seed(), seed
         if not isinstance(network, nn.Module):
             yield what, network, nn.Module
-        images = torch.rand(3, 3, height, width)
+        images = torch.randn(3, 3, height, width)  # below 0, too: a ReLU at the wrong place must show
         yield f"{what}: the shape that comes out", shape_or_error(network, images), (3, num_classes)
         shapes = sorted(tuple(p.shape) for p in network.parameters())
         yield f"{what}: the shapes of its parameters", shapes, sorted(right_shapes(plan, num_classes, height, width))
@@ -281,6 +281,7 @@ def in_order(network):
         [[*m.parameters()] for m in network.modules() if isinstance(m, kind)]
         for kind in (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
     )
+    linears.sort(key=lambda linear: len(linear[0]) != 64)  # the hidden one first
     blocks = [*zip(convs, norms, strict=True), linears]
     return [parameter for block in blocks for layer in block for parameter in layer]
 
@@ -323,9 +324,13 @@ EXERCISES = [
             Mistake("This is the number for pictures of 32x32.", (1024, 400), 2),
             Mistake("This is LeNet's number for pictures of 32x32.", (3072, 400)),
             Mistake("The pictures are not square: height and width shrink each by itself.", (64 * 6 * 6, 1872), 2),
+            Mistake("The pictures are not square: height and width shrink each by itself.", (64 * 8 * 8, 1872), 2),
             Mistake("The course CNN has three pools.", (64 * 12 * 16, 1872), 2),
             Mistake("LeNet's convolutions have no padding, so they make the maps smaller.", (3072, 16 * 12 * 16)),
             Mistake("The maps of LeNet are not square either.", (3072, 16 * 9 * 9)),
+            Mistake("The maps of LeNet are not square either.", (3072, 16 * 13 * 13)),
+            Mistake("Flatten puts the numbers of all channels into the row.", (6 * 8, 1872), 2),
+            Mistake("Flatten puts the numbers of all channels into the row.", (3072, 9 * 13)),
         ),
     ),
     Exercise(
