@@ -55,9 +55,9 @@ def slopes(f, w):
 #     output = x @ weight.T + bias               x (N, inputs), weight (outputs, inputs)
 #     loss = ((output - target) ** 2).mean()     target (N, outputs)
 #
-# Return two tensors: the gradient of weight and the gradient of bias. There is no graph,
-# because your function is called under torch.inference_mode(). Leave it on, and change
-# none of the four tensors.
+# Return two tensors: the gradient of weight and the gradient of bias. There is no
+# graph, because your function is called under torch.inference_mode(). Leave it on, and
+# change none of the four tensors.
 #
 # weight[k, i] is multiplied by x[n, i] and changes output[n, k], in each sample n.
 
