@@ -21,6 +21,7 @@ in_features = ...
 # Many programs use a network in two parts. `network` is a Sequential in which one layer
 # is an nn.Flatten. Return two Sequentials: the layers before Flatten, and all layers
 # from Flatten on. They share the layers of network, and network itself stays as it is.
+# The same layer, such as a ReLU, may stand in it several times.
 
 
 def split_at_flatten(network):

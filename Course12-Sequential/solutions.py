@@ -34,20 +34,30 @@ def split_a_copy(network):
     return split_at_flatten(copy.deepcopy(network))
 
 
+def split_children(network):
+    layers = list(network.children())
+    place = [isinstance(layer, nn.Flatten) for layer in layers].index(True)
+    return nn.Sequential(*layers[:place]), nn.Sequential(*layers[place:])
+
+
 def try_split_at_flatten(split_at_flatten):
     named = OrderedDict(conv=nn.Conv2d(3, 4, 3), pool=nn.MaxPool2d(2), flat=nn.Flatten(), last=nn.Linear(4 * 3 * 5, 7))
+    relu = nn.ReLU()  # stands three times in the last network
     networks = [
         nn.Sequential(
             nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 6 * 10, 5), nn.ReLU(), nn.Linear(5, 3)
         ),
         nn.Sequential(named),
         nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 12, 4)),
+        nn.Sequential(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()), nn.Flatten(), nn.ReLU(), nn.Linear(2 * 6 * 10, 4)),
+        nn.Sequential(nn.Conv2d(3, 2, 3), nn.Unflatten(1, (1, 2)), nn.Flatten()),  # Flatten is the last layer
+        nn.Sequential(nn.Conv2d(3, 2, 3), relu, nn.Conv2d(2, 2, 3), relu, nn.Flatten(), relu, nn.Linear(2 * 4 * 8, 4)),
     ]
     for network in networks:
         images = torch.rand(5, 3, 8, 12)
         layers = list(network)
         what = f"split_at_flatten({', '.join(type(layer).__name__ for layer in layers)})"
-        modes = [n % 2 == 0 for n in range(len(layers) + 1)]
+        modes = [n % 2 == 0 for n, _ in enumerate(network.modules())]
         for module, mode in zip(network.modules(), modes, strict=True):
             module.training = mode
         halves = split_at_flatten(network)
@@ -64,6 +74,8 @@ def try_split_at_flatten(split_at_flatten):
             yield f"{what}: the {name} half has the layers of the network itself", shared, True
         yield f"{what}: number of layers in the network afterwards", len(network), len(layers)
         yield f"{what}: the modes of the network and its layers", [m.training for m in network.modules()], modes
+        can_learn = all(p.requires_grad for p in network.parameters())
+        yield f"{what}: all parameters of the network can still learn", can_learn, True
         yield f"{what}: one half after the other", halves[1](halves[0](images)), network(images)
 
 
@@ -85,16 +97,18 @@ class Branches(nn.Module):
 
 def try_branches(Branches):
     for n, in_channels, width in [(5, 3, 4), (2, 1, 6)]:
-        images = torch.rand(n, in_channels, 7, 9)
+        images = torch.randn(n, in_channels, 7, 9)
         branches = Branches(in_channels, width)
+        shapes = sorted(tuple(p.shape) for p in branches.parameters())  # an optimizer gets them before the first batch
         out = branches(images)
         what = f"Branches({in_channels}, {width})"
         yield f"what {what} returns for a batch", type(out), Tensor
         yield f"the shape that {what} returns for {tuple(images.shape)}", tuple(out.shape), (n, 3 * width, 7, 9)
         kernels = [(width, in_channels, k, k) for k in (1, 3, 5)]
-        shapes = sorted(tuple(p.shape) for p in branches.parameters())
         yield f"the shapes of the parameters of {what}", shapes, sorted(kernels + [(width,)] * 3 + [(3 * width,)] * 2)
         convs = sorted((m for m in branches.modules() if isinstance(m, nn.Conv2d)), key=lambda conv: conv.kernel_size)
+        sizes = [conv.kernel_size for conv in convs]
+        yield f"the kernels of the convolutions that {what} has registered", sizes, [(1, 1), (3, 3), (5, 5)]
         (norm,) = [m for m in branches.modules() if isinstance(m, nn.BatchNorm2d)]
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
@@ -102,7 +116,11 @@ def try_branches(Branches):
             F.conv2d(images, conv.weight, conv.bias, padding=k // 2) for conv, k in zip(convs, (1, 3, 5), strict=True)
         ]
         right = F.batch_norm(torch.cat(maps, dim=1), None, None, norm.weight, norm.bias, training=True)
-        yield f"what {what} computes", branches(images), right
+        out = branches(images)
+        yield f"what {what} computes", out, right
+        out.sum().backward()
+        without = [name for name, parameter in branches.named_parameters() if parameter.grad is None]
+        yield f"parameters of {what} that get no gradient", without, []
         yield f"what {what} returns in float64", branches.double()(images.double()).dtype == torch.float64, True
 
 
@@ -138,6 +156,22 @@ class Forgetful(nn.Module):
         return x
 
 
+class Branching(nn.Module):
+    """Uses one layer of a block, one parameter of a layer and two heads. What `lost` returns, nobody takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 4))
+        self.lost = nn.Linear(4, 3)
+        self.partly = nn.Linear(4, 3)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.block[0](x)
+        self.lost(x)
+        return torch.cat([F.linear(x, self.partly.weight), self.head(x)], dim=1)
+
+
 def try_unused(unused):
     norm, second, dead = (["norm.weight", "norm.bias"], ["second.weight", "second.bias"], ["dead.weight", "dead.bias"])
     for used, right in [
@@ -152,13 +186,18 @@ def try_unused(unused):
                 sum(p.sum() for p in model.parameters()).backward()  # every parameter has a gradient
             what = f"forward uses {', '.join(['first', *used])}" + (", and there are old gradients" if has_old else "")
             before = [p.detach().clone() for p in model.parameters()]
-            names = unused(model, torch.rand(5, 6))
+            batch = torch.rand(5, 6)
+            batch_before = batch.clone()
+            names = unused(model, batch)
             yield what, names, right
             left = [name for name, p in model.named_parameters() if p.grad is not None]
             yield f"{what}: parameters that have a gradient afterwards", left, []
             yield f"{what}: all layers in training mode afterwards", all(m.training for m in model.modules()), True
             yield f"{what}: all parameters can still learn", all(p.requires_grad for p in model.parameters()), True
             yield f"{what}: the numbers of the parameters", list(model.parameters()), before
+            yield f"{what}: the batch afterwards", batch, batch_before
+    right = ["block.1.weight", "block.1.bias", "lost.weight", "lost.bias", "partly.bias"]
+    yield "a model with a block and two heads, which does not use all it computes", unused(Branching(), batch), right
 
 
 # ---- 5 ----
@@ -179,25 +218,50 @@ def build(plan, num_classes, height, width):
 
 
 def try_build(build):
+    torch.manual_seed(12)  # a number that no answer is likely to set
     for plan, num_classes, height, width in [
         ([32, "pool", 32, "pool", 64, "pool"], 10, 32, 32),
-        ([4, 6, "pool", 8], 3, 13, 22),
+        ([4, 8, "pool", 6], 3, 13, 22),
         (["pool", 5, "pool", "pool"], 7, 30, 17),
-        ([3], 2, 4, 5),
+        ([4, 4, 4], 2, 4, 5),
+        (["pool", "pool", 6], 4, 4, 6),  # the convolution gets maps of one pixel
+        ([], 2, 4, 5),
     ]:
-        network = build(plan, num_classes, height, width)
         what = f"build({plan}, {num_classes}, {height}, {width})"
+        given, seed = list(plan), torch.initial_seed()
+        network = build(given, num_classes, height, width)
+        yield f"{what}: the list afterwards", given, plan
+        yield f"{what}: the seed of the random numbers afterwards", torch.initial_seed(), seed
         if not isinstance(network, nn.Module):
             yield what, network, nn.Module
-        images = torch.rand(3, 3, height, width)
+        images = torch.randn(3, 3, height, width)  # below 0, too: a ReLU at the wrong place must show
         yield f"{what}: the shape that comes out", shape_or_error(network, images), (3, num_classes)
         shapes = sorted(tuple(p.shape) for p in network.parameters())
         yield f"{what}: the shapes of its parameters", shapes, sorted(right_shapes(plan, num_classes, height, width))
+        yield f"{what}: all layers in training mode", all(m.training for m in network.modules()), True
         for parameter in network.parameters():
             if parameter.dim() == 1:
                 nn.init.normal_(parameter)  # BatchNorm begins with ones and zeros, which would hide a wrong order
         network.train()
-        yield f"{what}: what it computes", network(images), by_hand(plan, in_order(network), images)
+        out = network(images)
+        yield f"{what}: what it computes", out, by_hand(plan, in_order(network), images)
+        out.sum().backward()
+        without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+        yield f"{what}: parameters that get no gradient", without, []
+
+
+def sized_by_a_trial_run(plan, num_classes, height, width):
+    layers, channels = [], 3
+    for entry in plan:
+        if entry == "pool":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(channels, entry, kernel_size=5, padding=2, bias=False), nn.BatchNorm2d(entry)]
+            layers.append(nn.ReLU())
+            channels = entry
+    features = nn.Sequential(*layers, nn.Flatten())
+    numbers = features(torch.zeros(1, 3, height, width)).shape[1]
+    return nn.Sequential(*features, nn.Linear(numbers, 64), nn.ReLU(), nn.Linear(64, num_classes))
 
 
 def right_shapes(plan, num_classes, height, width):
@@ -217,6 +281,7 @@ def in_order(network):
         [[*m.parameters()] for m in network.modules() if isinstance(m, kind)]
         for kind in (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
     )
+    linears.sort(key=lambda linear: len(linear[0]) != 64)  # the hidden one first
     blocks = [*zip(convs, norms, strict=True), linears]
     return [parameter for block in blocks for layer in block for parameter in layer]
 
@@ -259,9 +324,13 @@ EXERCISES = [
             Mistake("This is the number for pictures of 32x32.", (1024, 400), 2),
             Mistake("This is LeNet's number for pictures of 32x32.", (3072, 400)),
             Mistake("The pictures are not square: height and width shrink each by itself.", (64 * 6 * 6, 1872), 2),
+            Mistake("The pictures are not square: height and width shrink each by itself.", (64 * 8 * 8, 1872), 2),
             Mistake("The course CNN has three pools.", (64 * 12 * 16, 1872), 2),
             Mistake("LeNet's convolutions have no padding, so they make the maps smaller.", (3072, 16 * 12 * 16)),
             Mistake("The maps of LeNet are not square either.", (3072, 16 * 9 * 9)),
+            Mistake("The maps of LeNet are not square either.", (3072, 16 * 13 * 13)),
+            Mistake("Flatten puts the numbers of all channels into the row.", (6 * 8, 1872), 2),
+            Mistake("Flatten puts the numbers of all channels into the row.", (3072, 9 * 13)),
         ),
     ),
     Exercise(
@@ -293,6 +362,20 @@ EXERCISES = [
                 "These are copies. If one is trained, the network does not learn.",
                 split_a_copy,
                 4,
+            ),
+            Mistake(
+                "`children()` gives a layer that stands several times in the network only once. The network has it "
+                "each time.",
+                split_children,
+                20,
+            ),
+            Mistake(
+                "Behind Flatten, a different layer may come before the first linear one.",
+                changed(
+                    split_at_flatten,
+                    "enumerate(network):\n        if isinstance(layer, nn.Flatten)",
+                    "enumerate(network, start=-1):\n        if isinstance(layer, nn.Linear)",
+                ),
             ),
             Mistake(
                 "Flatten does not stand at the same place in each network.",
@@ -426,6 +509,21 @@ EXERCISES = [
             Mistake(
                 "Pictures need not be square: follow height and width, each by itself.",
                 changed(build, "height * width", "height * height"),
+            ),
+            Mistake(
+                "In training mode, BatchNorm needs more than one number per channel. For a run with a single picture, "
+                "switch to eval(), then back to train().",
+                sized_by_a_trial_run,
+                "Course06 6",
+            ),
+            Mistake(
+                "The network comes back in evaluation mode. A new network is in training mode.",
+                changed(build, "nn.Sequential(*layers)", "nn.Sequential(*layers).eval()"),
+                "Course06 6",
+            ),
+            Mistake(
+                "The number of channels is that of the last convolution, which need not have the most.",
+                changed(build, "channels = entry", "channels = max(channels, entry)"),
             ),
         ),
     ),

@@ -55,7 +55,8 @@ def mean_loss(model, batches):
 # %% 4. The worst pictures (write, 10 min)
 # To find wrong labels, people look at the pictures with the largest loss. Return the
 # positions in the batch of the k pictures with the largest cross-entropy, the largest
-# first: a list of k ints. logits is (N, classes), labels is (N,).
+# first: a list of k ints. logits is (N, classes), labels is (N,). Two pictures may have
+# the same loss. Logits may be large, such as 300.
 
 
 def worst(logits, labels, k):
@@ -63,8 +64,9 @@ def worst(logits, labels, k):
 
 
 # %% 5. Cross-entropy by hand (write, 20 min)
-# Write the mean cross-entropy of a batch with exp, sum, log and indexing. logits is
-# (N, classes), labels is (N,). Return a tensor with one number, of shape ().
+# Write the mean cross-entropy of a batch with exp, sum, log and indexing, without
+# cross_entropy, nll_loss, log_softmax or logsumexp. logits is (N, classes), labels is
+# (N,). Return a tensor with one number, of shape ().
 #
 # 1. Some labels are -1: nobody knows the class. These pictures do not count, neither in
 #    the sum nor in the number by which you divide. At least one label is known.

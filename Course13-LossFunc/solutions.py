@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from practice import Exercise, Mistake, called, changed
 
@@ -67,8 +68,20 @@ def try_mean_loss(mean_loss):
         images, labels = torch.randn(sum(sizes), 2, 3, 4), torch.randint(5, (sum(sizes),))
         batches = list(zip(images.split(sizes), labels.split(sizes), strict=True))
         losses = [loss_by_hand(*pair) for pair in zip(model(images).tolist(), labels.tolist(), strict=True)]
+        before = [parameter.detach().clone() for parameter in model.parameters()]
         got = mean_loss(model, batches)
-        yield f"mean_loss(model, batches), batches of {sizes}", float(got), sum(losses) / len(losses)
+        what = f"mean_loss(model, batches), batches of {sizes}"
+        is_one_number = isinstance(got, Tensor) and got.numel() == 1
+        yield what, got.item() if is_one_number else got, sum(losses) / len(losses)
+        yield f"{what}: number of batches afterwards", len(batches), len(sizes)
+        yield f"{what}: the numbers of the parameters afterwards", list(model.parameters()), before
+        yield f"{what}: all parameters can still learn", all(p.requires_grad for p in model.parameters()), True
+        yield f"{what}: gradients are switched on afterwards", torch.is_grad_enabled(), True
+
+
+def switches_gradients_off(model, batches):
+    torch.set_grad_enabled(False)
+    return mean_loss(model, batches)
 
 
 def loss_by_hand(logits, label):
@@ -90,11 +103,25 @@ def try_worst(worst):
         logits, labels = 3 * torch.randn(n, classes), torch.randint(classes, (n,))
         losses = [loss_by_hand(*pair) for pair in zip(logits.tolist(), labels.tolist(), strict=True)]
         order = sorted(range(n), key=lambda i: -losses[i])
+        before = logits.clone(), labels.clone()
         for k in (2, 1, n):
             what, got = called(worst, logits, labels, k)
-            if isinstance(got, list | tuple | Tensor):  # a tensor, or a list of tensors, may stand for a list of ints
-                got = [place.item() if isinstance(place, Tensor) else place for place in got]
-            yield what, got, order[:k]
+            yield what, in_plain_numbers(got), order[:k]
+            yield f"{what}: logits and labels afterwards", (logits, labels), before
+    scores = torch.tensor([[3.0, 1.0], [0.0, 2.0], [1.0, 1.5], [0.0, 2.0]])  # the second and the last are the same
+    what, got = called(worst, scores, torch.zeros(4, dtype=torch.int64), 2)
+    got = in_plain_numbers(got)
+    yield f"{what}, two pictures with the same loss", sorted(got) if isinstance(got, list) else got, [1, 3]
+    sure = torch.tensor([[0.0, 150.0, 9.0], [0.0, 320.0, 9.0], [0.0, 9.0, 240.0], [5.0, 1.0, 0.0]])
+    what, got = called(worst, sure, torch.zeros(4, dtype=torch.int64), 3)
+    yield f"{what}, losses of 320, 240 and 150", in_plain_numbers(got), [1, 2, 0]
+
+
+def in_plain_numbers(places):
+    """A list. A tensor or an array, and a list of such numbers, may stand for a list of ints."""
+    if not isinstance(places, list | tuple) and not hasattr(places, "tolist"):
+        return places
+    return [place.item() if hasattr(place, "item") else place for place in places]
 
 
 # ---- 5 ----
@@ -108,10 +135,24 @@ def my_cross_entropy(logits, labels):
     return (logits.exp().sum(dim=1).log() - right).mean()
 
 
+class Noting(TorchFunctionMode):
+    """Notes the names of PyTorch's functions that do what is to be written by hand."""
+
+    whole = "cross_entropy", "log_softmax", "logsumexp", "nll_loss"
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names += [name for name in self.whole if name in getattr(function, "__name__", "")]
+        return function(*args, **(kwargs or {}))
+
+
 def try_my_cross_entropy(my_cross_entropy):
     easy, unknown = torch.tensor([0, 2, 1, 0, 3]), torch.tensor([-1, 2, 1, -1, 3])
     z = torch.randn(5, 4)
-    large = torch.tensor([[1000.0, 990.0, 0.0, 1001.0], [0.0, 1.0, 2.0, 1.0], [-1000.0, -999.0, -1002.0, -1000.0]])
+    large = torch.tensor([[0.0, 1001.0, 990.0, 500.0], [0.0, 1.0, 2.0, 1.0], [-1000.0, -999.0, -1002.0, -1000.0]])
     for what, logits, labels in [
         ("five pictures, four classes", z, easy),
         ("one picture, three classes", torch.tensor([[0.1, 0.2, 0.3]]), torch.tensor([1])),
@@ -122,18 +163,21 @@ def try_my_cross_entropy(my_cross_entropy):
         ),
         ("all logits about 1000", z + 1000, easy),
         ("all logits about -1000", z - 1000, easy),
-        ("logits from 0 to 1000 in one picture", large[:1], torch.tensor([1])),
-        ("a loss of 1000", large[:1], torch.tensor([2])),
-        ("pictures with logits about 1000, 0 and -1000", large, torch.tensor([0, 1, 2])),
+        ("logits from 0 to 1000 in one picture", large[:1], torch.tensor([2])),
+        ("a loss of 1000", large[:1], torch.tensor([0])),
+        ("pictures with logits about 1000, 0 and -1000", large, torch.tensor([2, 1, 2])),
         ("labels 2, 1 and 3 and two unknown ones", z, unknown),
         ("a single known label", z, torch.tensor([-1, -1, -1, 0, -1])),
+        ("large logits, and the label of the first picture unknown", large, torch.tensor([-1, 1, 2])),
     ]:
         logits = logits.clone().requires_grad_()
-        right = F.cross_entropy(logits, labels, ignore_index=-1)
-        loss = my_cross_entropy(logits, labels)
+        right = F.cross_entropy(logits, labels.clone(), ignore_index=-1)
+        with Noting() as noting:
+            loss = my_cross_entropy(logits, labels.clone())
         yield what, loss, right
+        yield f"{what}: functions of PyTorch that do it for you", noting.names[:1], []
         yield f"{what}: a loss with a graph behind it", loss.requires_grad, True
-        (gradient,) = torch.autograd.grad(loss, logits)
+        (gradient,) = torch.autograd.grad(loss, logits, allow_unused=True)
         yield f"{what}: the gradient of the logits", gradient, torch.autograd.grad(right, logits)[0]
     before, labels = z.clone(), unknown.clone()
     my_cross_entropy(z, labels)
@@ -146,6 +190,22 @@ def writes_into_logits(logits, labels):
     known = labels != -1
     logits, labels = logits[known], labels[known]
     return (logits.exp().sum(dim=1).log() - logits[torch.arange(len(labels)), labels]).mean()
+
+
+def by_pytorch(logits, labels):
+    return F.cross_entropy(logits, labels, ignore_index=-1)
+
+
+def by_log_softmax(logits, labels):
+    known = labels != -1
+    logits, labels = torch.log_softmax(logits[known], dim=1), labels[known]
+    return -logits[torch.arange(len(labels)), labels].mean()
+
+
+def by_logsumexp(logits, labels):
+    known = labels != -1
+    logits, labels = logits[known], labels[known]
+    return (torch.logsumexp(logits, dim=1) - logits[torch.arange(len(labels)), labels]).mean()
 
 
 def all_rows_with_all_labels(logits, labels):
@@ -173,6 +233,7 @@ EXERCISES = [
             Mistake("The mean is over all four answers, also over those that are right.", (3, 10, 6, 1.39)),
             Mistake("MSE has no square root at the end.", (1.5, 2.24, 6, 1.39)),
             Mistake("MSE is the mean of the squares, not their sum.", (1.5, 20, 6, 1.39)),
+            Mistake("Without `reduction`, the two losses are means, not sums.", (6, 20, 6, 1.39), 3),
             Mistake("With reduction=sum, nothing is divided.", (1.5, 5, 1.5, 1.39), 3),
             Mistake("Section 6 had three classes; here are four.", (1.5, 5, 6, 1.1), 6),
             Mistake("This is the probability of the right class, not yet the loss.", (1.5, 5, 6, 0.25), 5),
@@ -254,6 +315,11 @@ EXERCISES = [
                 changed(mean_loss, 'reduction="sum"', ""),
                 3,
             ),
+            Mistake(
+                "Gradients are switched off for all that follows, too. `with torch.no_grad():` ends by itself.",
+                switches_gradients_off,
+                "Course00 17",
+            ),
         ),
     ),
     Exercise(
@@ -279,6 +345,24 @@ EXERCISES = [
                 "These are the pictures of which the network is least sure. The label has no part in that.",
                 changed(worst, "losses.argsort(descending=True)", "torch.softmax(logits, dim=1).amax(dim=1).argsort()"),
                 5,
+            ),
+            Mistake(
+                "Two pictures may have the same loss. `index` finds the first one both times.",
+                changed(
+                    worst,
+                    "losses.argsort(descending=True)[:k].tolist()",
+                    "[losses.tolist().index(loss) for loss in losses.sort(descending=True).values[:k].tolist()]",
+                ),
+            ),
+            Mistake(
+                "Far below the largest logit, each probability becomes 0, and all these pictures look the same. "
+                "Compare the losses.",
+                changed(
+                    worst,
+                    "losses.argsort(descending=True)",
+                    "torch.softmax(logits, dim=1)[torch.arange(len(labels)), labels].argsort()",
+                ),
+                6,
             ),
             Mistake(
                 "Without an argument, the losses become one mean.",
@@ -360,6 +444,9 @@ EXERCISES = [
                 "Course00 5",
             ),
             Mistake("This is the sum, not the mean.", changed(my_cross_entropy, ".mean()", ".sum()"), 3),
+            Mistake("PyTorch's function does the hard part here. Write it yourself.", by_pytorch),
+            Mistake("PyTorch's function does the hard part here. Write it yourself.", by_log_softmax),
+            Mistake("PyTorch's function does the hard part here. Write it yourself.", by_logsumexp),
         ),
     ),
 ]

@@ -55,8 +55,9 @@ def slopes(f, w):
 #     output = x @ weight.T + bias               x (N, inputs), weight (outputs, inputs)
 #     loss = ((output - target) ** 2).mean()     target (N, outputs)
 #
-# Return two tensors: the gradient of weight and the gradient of bias. No graph is
-# there, and none can be made: your function is called under torch.inference_mode().
+# Return two tensors: the gradient of weight and the gradient of bias. There is no
+# graph, because your function is called under torch.inference_mode(). Leave it on, and
+# change none of the four tensors.
 #
 # weight[k, i] is multiplied by x[n, i] and changes output[n, k], in each sample n.
 
@@ -75,6 +76,7 @@ def linear_backward(x, weight, bias, target):
 # 2. loss_fn returns the mean loss of what it gets.
 # 3. Old gradients may be there before the call. They must not be in the result.
 # 4. Return the mean loss of the whole batch as a Python float.
+# 5. Leave model.training as it is.
 
 
 def in_chunks(model, loss_fn, images, labels, chunk_size):

@@ -48,7 +48,7 @@ def penalty_before_the_loop(x, target, learning_rate, steps):
 
 def try_descend(descend):
     x, target = torch.tensor([1.0, 2.0, -1.0]), torch.tensor([2.0, 7.0, 1.0])
-    for learning_rate, steps in [(0.1, 1), (0.1, 2), (0.1, 6), (0.02, 10), (0.1, 0)]:
+    for learning_rate, steps in [(0.1, 1), (0.1, 2), (0.1, 6), (0.02, 10), (0.1, 60), (0.1, 0)]:
         w = 1.0
         for _ in range(steps):  # by formula: the mean of 2 (w x - target) x, and 0.2 w
             slope = sum(2 * (w * a - b) * a for a, b in zip(x.tolist(), target.tolist(), strict=True)) / 3
@@ -71,15 +71,18 @@ def try_slopes(slopes):
     for what, f, shape in [
         ("f = (w**3).sum()", lambda w: (w**3).sum(), (5,)),
         ("f = w**2, with a single number", lambda w: w**2, ()),
-        ("f = (sin(w) * numbers).mean()", lambda w: (torch.sin(w) * numbers).mean(), (3, 4)),
+        ("f = (sin(10 * w) * numbers).mean()", lambda w: (torch.sin(10 * w) * numbers).mean(), (3, 4)),
         ("f = exp(w[0] @ w[1].T).sum()", lambda w: torch.exp(w[0] @ w[1].T).sum(), (2, 3, 2)),
     ]:
         w = torch.rand(shape, dtype=torch.float64) + 1
+        if w.dim() == 2:
+            w[0, 1] = 0.0  # a push must not depend on the size of the number
         point = w.clone().requires_grad_()
         f(point).backward()
         before = w.clone()
         yield f"{what}: the slopes at a w of shape {shape}", slopes(f, w), point.grad, 1e-6
         yield f"{what}: w afterwards", w, before
+        yield f"{what}: w.requires_grad afterwards", w.requires_grad, False
     w = torch.rand(4, dtype=torch.float64) + 1
     found = slopes(lambda w: (w.detach() ** 3).sum(), w)
     yield "an f without a graph, (w.detach()**3).sum()", found, 3 * w**2, 1e-6
@@ -131,18 +134,43 @@ def by_autograd(x, weight, bias, target):
     return weight.grad, bias.grad
 
 
+def by_autograd_after_all(x, weight, bias, target):
+    with torch.inference_mode(False):
+        x, target = x.clone(), target.clone()
+        weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+        ((x @ weight.T + bias - target) ** 2).mean().backward()
+    return weight.grad, bias.grad
+
+
+def by_torch_func(x, weight, bias, target):
+    def loss(weight, bias):
+        return ((x @ weight.T + bias - target) ** 2).mean()
+
+    return torch.func.grad(loss, argnums=(0, 1))(weight, bias)
+
+
 def try_linear_backward(linear_backward):
     for n, inputs, outputs in [(6, 2, 4), (5, 7, 3), (1, 3, 2), (1, 1, 1)]:
         x, target, linear = torch.randn(n, inputs), torch.randn(n, outputs), nn.Linear(inputs, outputs)
         nn.MSELoss()(linear(x), target).backward()
         weight, bias = linear.weight.detach(), linear.bias.detach()
-        with torch.inference_mode():  # autograd cannot do it instead
+        given = x, weight, bias, target
+        before = [numbers.clone() for numbers in given]
+        kept = []  # what a graph keeps for its backward()
+
+        def keep(numbers, kept=kept):
+            kept.append(numbers)
+            return numbers
+
+        with torch.inference_mode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda numbers: numbers):
             got = linear_backward(x, weight, bias, target)
         what = f"{n} samples, {inputs} inputs, {outputs} outputs"
         if not isinstance(got, list | tuple) or len(got) != 2:
             yield what, got, "two tensors"
         yield f"{what}: the gradient of weight", got[0], linear.weight.grad
         yield f"{what}: the gradient of bias", got[1], linear.bias.grad
+        yield f"{what}: x, weight, bias and target afterwards", given, before
+        yield f"{what}: a graph was made for backward()", len(kept) > 0, False
 
 
 # ---- 5 ----
@@ -171,8 +199,20 @@ class Watched(nn.Sequential):
         return super().forward(images)
 
 
+class Noting(nn.Module):
+    """A loss that keeps what it returned."""
+
+    def __init__(self, loss_fn):
+        super().__init__()
+        self.loss_fn, self.losses = loss_fn, []
+
+    def forward(self, outputs, targets):
+        self.losses.append(self.loss_fn(outputs, targets))
+        return self.losses[-1]
+
+
 def try_in_chunks(in_chunks):
-    model = Watched(nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 4))
+    model = Watched(nn.Flatten(), nn.Sequential(nn.Linear(12, 6), nn.ReLU()), nn.Linear(6, 4))
     for n, chunk_size, loss_fn in [(8, 4, nn.CrossEntropyLoss()), (11, 4, nn.CrossEntropyLoss()), (5, 7, nn.MSELoss())]:
         images = torch.randn(n, 3, 2, 2)
         labels = torch.randint(4, (n,)) if isinstance(loss_fn, nn.CrossEntropyLoss) else torch.randn(n, 4)
@@ -185,12 +225,8 @@ def try_in_chunks(in_chunks):
             model.zero_grad()
             if has_old:
                 model(images).sum().backward()
-            model.seen, model.empty, losses = [], [], []
-
-            def noting(outputs, targets, loss_fn=loss_fn, losses=losses):
-                losses.append(loss_fn(outputs, targets))
-                return losses[-1]
-
+            model.train(not has_old)
+            model.seen, model.empty, noting = [], [], Noting(loss_fn)
             what = f"{n} pictures, chunk_size {chunk_size}" + (", with old gradients" if has_old else "")
             got = in_chunks(model, noting, images, labels, chunk_size)
             yield (
@@ -206,8 +242,8 @@ def try_in_chunks(in_chunks):
                 model.empty,
                 [True] + [False] * (len(model.seen) - 1),
             )
-            yield f"{what}: graphs that are still in memory", sum(has_graph(loss, model) for loss in losses), 0
-            yield f"{what}: model.training afterwards", model.training, True
+            yield f"{what}: graphs that are still in memory", sum(has_graph(loss, model) for loss in noting.losses), 0
+            yield f"{what}: model.training afterwards", model.training, not has_old
 
 
 def has_graph(loss, model):
@@ -246,7 +282,7 @@ EXERCISES = [
             Mistake("The slope of a square is twice the error.", (6, 1.5, -12, -3)),
             Mistake("On the way from output back to hidden, something is multiplied.", (-24, -6, -24, -6)),
             Mistake("w1 is multiplied by x, so its gradient is, too.", (3, 3, -24, -6)),
-            Mistake("The error is output minus target, in this order.", (-12, -3, 24, 6)),
+            Mistake("A sign is wrong: the error is output minus target, and w2 is negative.", (-12, -3, 24, 6)),
             Mistake("w2 is multiplied by hidden, so its gradient is, too.", (12, 3, -6, -6)),
             Mistake("The ReLU got 4, a positive number: its slope is 1.", (0, 0, -24, -6), "Course10 7"),
         ),
@@ -314,7 +350,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                "One push is less exact than two: the slope must be taken to both sides.",
+                "This is near, but not exact enough: the slope must be taken to both sides, with h = 1e-5.",
                 changed(changed(slopes, "f(w - h * one)", "f(w)"), "(2 * h)", "h"),
             ),
             Mistake("From w - h to w + h is a way of 2h.", changed(slopes, "(2 * h)", "h")),
@@ -359,6 +395,8 @@ EXERCISES = [
         mistakes=(
             Mistake("The slope of a square is twice the error.", changed(linear_backward, "2 * error", "error")),
             Mistake("Here no graph can be made. Multiply the slopes yourself.", by_autograd),
+            Mistake("Here autograd computes the gradients. Multiply the slopes yourself.", by_autograd_after_all),
+            Mistake("Here autograd computes the gradients. Multiply the slopes yourself.", by_torch_func),
             Mistake(
                 "The mean is over N times outputs numbers, not over N.",
                 changed(linear_backward, "error.numel()", "len(error)"),
@@ -458,7 +496,11 @@ EXERCISES = [
                 changed(in_chunks, "backward()", "backward(retain_graph=True)"),
                 9,
             ),
-            Mistake("A tensor with its graph comes back.", changed(in_chunks, "loss.item()", "loss"), 8),
+            Mistake(
+                "A tensor comes back, with or without its graph. A Python float is asked.",
+                changed(in_chunks, "loss.item()", "loss"),
+                8,
+            ),
         ),
     ),
 ]
