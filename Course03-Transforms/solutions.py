@@ -98,7 +98,9 @@ def try_build_transform(build_transform):
         nearest = (crops - image).abs().sum(dim=(1, 2, 3)).argmin().item()
         yield "a training picture, beside the most similar part of 16x16", image, crops[nearest]
         seen.append(places[nearest])
-    yield "more than 40 of the 45 possible places in 400 calls", len({place[1:] for place in seen}) > 40, True
+    count = len({place[1:] for place in seen})
+    most = "more than 40" if count > 40 else f"{count}"
+    yield "how many of the 45 possible places come in 400 calls", most, "more than 40"
     mirrored = sum(place[0] for place in seen)
     yield "mirrored pictures in 400 calls", "about half" if 155 <= mirrored <= 245 else f"{mirrored}", "about half"
 
@@ -294,6 +296,10 @@ EXERCISES = [
                 changed(build_transform, "CenterCrop(16)]", "CenterCrop(16), v2.RandomHorizontalFlip()]"),
             ),
             Mistake(
+                "A test picture is cut from a random place.",
+                changed(build_transform, "[v2.CenterCrop(16)]", "[v2.RandomCrop(16)]"),
+            ),
+            Mistake(
                 "Half of the training pictures must be mirrored, and not all of them.",
                 changed(build_transform, "Flip()", "Flip(1.0)"),
                 8,
@@ -348,8 +354,12 @@ EXERCISES = [
                 changed(measure, "[v2.ToImage(), ", "[v2.ToImage(), v2.Resize((32, 32)), "),
             ),
             Mistake(
-                "That is one number for all channels.",
+                "Return two things, each of three numbers: not the means alone, and not one number for all channels.",
                 changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.mean(), pixels.std()"),
+            ),
+            Mistake(
+                "First the means, then the standard deviations.",
+                changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.std(dim=1), pixels.mean(dim=1)"),
             ),
             Mistake("Return the standard deviation, not its square.", changed(measure, "pixels.std(", "pixels.var(")),
             Mistake(
