@@ -5,6 +5,7 @@ import pickle
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
@@ -62,7 +63,10 @@ def try_all_labels(all_labels):
             for i in torch.randperm(len(counts)).tolist():  # the oldest file need not be the first
                 batch = {"batch_label": f"batch {i + 1}", "labels": right[starts[i] : starts[i + 1]]}
                 Path(folder, f"data_batch_{i + 1}").write_bytes(pickle.dumps(batch))
-            yield f"the labels of {len(counts)} files", all_labels(folder), right
+            labels = all_labels(folder)
+            if len(counts) > 12:  # too many to be shown
+                yield f"how many labels {len(counts)} files have", len(labels), len(right)
+            yield f"the labels of {len(counts)} files", labels, right
             left = len([i for i in range(len(counts)) if Path(folder, f"data_batch_{i + 1}").exists()])
             yield "how many of the files are still there", left, len(counts)
 
@@ -76,6 +80,15 @@ def differing(mine, theirs):
         (my_picture, my_label), (their_picture, their_label) = mine[index], theirs[index]
         same_picture = my_picture.size == their_picture.size and my_picture.tobytes() == their_picture.tobytes()
         if not same_picture or my_label != their_label:
+            indices.append(index)
+    return indices
+
+
+def as_arrays(mine, theirs):
+    indices = []
+    for index in range(len(mine)):
+        (my_picture, my_label), (their_picture, their_label) = mine[index], theirs[index]
+        if (np.array(my_picture) != np.array(their_picture)).any() or my_label != their_label:
             indices.append(index)
     return indices
 
@@ -103,10 +116,10 @@ class Pictures(Dataset):
 def try_differing(differing):
     sizes, labels = [(4, 3), (4, 3), (2, 6), (5, 1), (4, 3), (3, 3)], [3, 3, 0, 9, 1, 0]
     mine = Pictures(sizes, labels)
-    theirs = Pictures(sizes, [0, 3, 0, 9, 1, 5])
+    theirs = Pictures(sizes, [3, 0, 0, 9, 1, 5])
     theirs.data[3][0] ^= 128
     theirs.data[5][8] ^= 1
-    yield "a label at 0, a byte at 3, and both at 5 are different", differing(mine, theirs), [0, 3, 5]
+    yield "a label at 1, a byte at 3, and both at 5 are different", differing(mine, theirs), [1, 3, 5]
     equal = Pictures(sizes[:4], labels[:4]), Pictures(sizes[:4], labels[:4])
     yield "two equal data sets with 4 samples", differing(*equal), []
     yield "one label is different", differing(mine, Pictures(sizes, [3, 3, 0, 9, 7, 0])), [4]
@@ -333,7 +346,10 @@ EXERCISES = [
             "A picture has .tobytes(), and it has .size.",
         ),
         mistakes=(
-            Mistake("The pictures are not compared.", changed(differing, "not same_picture or my_label", "my_label")),
+            Mistake(
+                "The bytes of the pictures are not compared, or only some of them.",
+                changed(differing, "not same_picture or my_label", "my_label"),
+            ),
             Mistake("The labels are not compared.", changed(differing, " or my_label != their_label", "")),
             Mistake(
                 "Pictures of different sizes can hold the same bytes.",
@@ -350,7 +366,7 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "Two different pictures can have the same mean: compare byte by byte.",
+                "Two different pictures can have the same sum, mean or histogram: compare byte by byte.",
                 changed(
                     changed(differing, "my_picture.tobytes()", "sum(my_picture.tobytes())"),
                     "their_picture.tobytes()",
@@ -364,6 +380,9 @@ EXERCISES = [
             Mistake(
                 "`is` asks whether two things are the same object, not whether they are equal.",
                 changed(differing, "not same_picture", "my_picture is not their_picture"),
+            ),
+            Mistake(
+                "Arrays of different sizes cannot be compared number by number: compare the sizes first.", as_arrays
             ),
             Mistake(
                 "!= between two PIL pictures also compares picture.info, such as a comment: compare size and bytes.",
