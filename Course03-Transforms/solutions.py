@@ -47,12 +47,14 @@ def try_unnormalize(unnormalize):
     for shape, mean, std in [
         ((2, 3, 4, 5), [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]),
         ((4, 3, 5, 3), [0.1, 0.5, 0.9], [0.3, 0.2, 0.1]),
+        ((1, 3, 2, 1), [0.5, 0.4, 0.3], [0.2, 0.25, 0.5]),
     ]:
         right = torch.rand(shape)
         images = v2.Normalize(mean, std)(right)
-        before = images.clone()
+        before, lists = images.clone(), (list(mean), list(std))
         yield f"images {shape}, {mean=}, {std=}", unnormalize(images, mean, std), right
         yield "images itself, afterwards", images, before
+        yield "mean and std, afterwards", (mean, std), lists
 
 
 # ---- 3 ----
@@ -74,7 +76,8 @@ def try_build_transform(build_transform):
     picture = noise(20, 24)  # Resize(20) leaves it as it is
     pixels = torch.tensor(np.array(picture).tolist()).permute(2, 0, 1) / 255  # (20, 24, 3) -> (3, 20, 24)
     right = torch.stack([(channel - m) / s for channel, m, s in zip(pixels, mean, std, strict=True)])
-    transform = build_transform(False, mean, std)
+    torch.manual_seed(3)
+    transform, training = build_transform(False, mean, std), build_transform(True, mean, std)
     for which in ("first", "second", "third"):
         yield f"a test picture of 24x20 pixels, {which} call", transform(picture), right[:, 2:18, 4:20]
 
@@ -85,18 +88,19 @@ def try_build_transform(build_transform):
     what = "its red channel in row 8, columns 3 and 15, normalised with 0.5 and 0.25"
     yield what, small[0, 8, [3, 15]], torch.tensor([-2.0, 2.0])
 
-    transform = build_transform(True, mean, std)
     places = list(itertools.product((False, True), range(5), range(9)))
     crops = [right[:, top : top + 16, left : left + 16] for _, top, left in places]
     crops = torch.stack([crop.flip(2) if place[0] else crop for crop, place in zip(crops, places, strict=True)])
     seen = []
     for _ in range(400):
-        image = transform(picture)
+        image = training(picture)
         yield "the shape of a training picture", tuple(image.shape), (3, 16, 16)
         nearest = (crops - image).abs().sum(dim=(1, 2, 3)).argmin().item()
         yield "a training picture, beside the most similar part of 16x16", image, crops[nearest]
         seen.append(places[nearest])
-    yield "more than 40 of the 45 possible places in 400 calls", len({place[1:] for place in seen}) > 40, True
+    count = len({place[1:] for place in seen})
+    most = "more than 40" if count > 40 else f"{count}"
+    yield "how many of the 45 possible places come in 400 calls", most, "more than 40"
     mirrored = sum(place[0] for place in seen)
     yield "mirrored pictures in 400 calls", "about half" if 155 <= mirrored <= 245 else f"{mirrored}", "about half"
 
@@ -106,6 +110,7 @@ def try_build_transform(build_transform):
     )
     what = "training pictures of 60x40 pixels with a part of both halves, in 100 calls"
     yield what, "most" if edges > 60 else f"{edges}", "most"  # about 80; without Resize(20) about 33
+    yield "torch.initial_seed(), which was 3", torch.initial_seed(), 3
 
 
 # ---- 4 ----
@@ -126,15 +131,21 @@ def mean_of_pictures(root):
 
 
 def try_measure(measure):
-    for files in [{"ants/1.png": (30, 44, 60), "bees/1.png": (25, 20, 255), "bees/2.png": (40, 10, 160)}] * 2:
+    files = {
+        "ants/1.png": (30, 44, 60), "bees/1.png": (25, 20, 255), "bees/2.jpg": (40, 10, 160),
+        "wasps/grey.png": (35, 25, 90),
+    }  # fmt: skip
+    for _ in range(2):
         values = []
         with tempfile.TemporaryDirectory() as root:
             for name, (height, width, brightest) in files.items():
                 picture = noise(height, width, brightest)
                 picture = Image.blend(picture, Image.new("RGB", picture.size, (200, 30, 90)), 0.3)
+                picture = picture.convert("L") if "grey" in name else picture  # ImageFolder makes RGB of it
                 Path(root, name).parent.mkdir(exist_ok=True)
                 picture.save(Path(root, name))
-                values.append(np.array(picture).reshape(-1, 3) / 255)
+                with Image.open(Path(root, name)) as saved:  # JPEG changes the pixels
+                    values.append(np.array(saved.convert("RGB")).reshape(-1, 3) / 255)
             means, stds = ([float(number) for number in three] for three in measure(root))
         pixels = np.concatenate(values)
         yield "the three means", means, pixels.mean(axis=0).tolist(), 1e-3
@@ -162,14 +173,16 @@ def resized_first(image, size):
 
 
 def try_to_square(to_square):
-    for height, width in [(4, 9), (8, 3), (6, 6)]:  # size is the longer side: no pixel changes
+    for height, width in [(4, 9), (8, 3), (8, 5), (6, 6)]:  # size is the longer side: no pixel changes
         image = torch.randint(1, 256, (3, height, width), dtype=torch.uint8)
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
         right = torch.zeros(3, side, side, dtype=torch.uint8)
         right[:, top : top + height, left : left + width] = image
-        yield f"an image of {height}x{width}, size {side}", to_square(image.clone(), side), right
-    for height, width, size in [(60, 100, 50), (120, 80, 60), (30, 20, 90)]:
+        before = image.clone()
+        yield f"an image of {height}x{width}, size {side}", to_square(image, side), right
+        yield "image itself, afterwards", image, before
+    for height, width, size in [(60, 100, 50), (120, 80, 60), (30, 20, 90), (80, 80, 40)]:
         rows, columns = torch.arange(height)[:, None], torch.arange(width)
         circle = (rows - 0.4 * height) ** 2 + (columns - 0.6 * width) ** 2 < (0.3 * min(height, width)) ** 2
         square = to_square((circle * 255).to(torch.uint8).expand(3, -1, -1).clone(), size)
@@ -283,6 +296,10 @@ EXERCISES = [
                 changed(build_transform, "CenterCrop(16)]", "CenterCrop(16), v2.RandomHorizontalFlip()]"),
             ),
             Mistake(
+                "A test picture is cut from a random place.",
+                changed(build_transform, "[v2.CenterCrop(16)]", "[v2.RandomCrop(16)]"),
+            ),
+            Mistake(
                 "Half of the training pictures must be mirrored, and not all of them.",
                 changed(build_transform, "Flip()", "Flip(1.0)"),
                 8,
@@ -297,6 +314,10 @@ EXERCISES = [
             ),
             Mistake(
                 "No training picture is mirrored.", changed(build_transform, ", v2.RandomHorizontalFlip()]", "]"), 8
+            ),
+            Mistake(
+                "That sets the seed of the whole program. A transform only draws random numbers.",
+                changed(build_transform, "    to_float", "    torch.manual_seed(0)\n    to_float"),
             ),
             Mistake(
                 "The numbers still go from 0 to 1: Normalize is missing.",
@@ -333,8 +354,12 @@ EXERCISES = [
                 changed(measure, "[v2.ToImage(), ", "[v2.ToImage(), v2.Resize((32, 32)), "),
             ),
             Mistake(
-                "That is one number for all channels.",
+                "Return two things, each of three numbers: not the means alone, and not one number for all channels.",
                 changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.mean(), pixels.std()"),
+            ),
+            Mistake(
+                "First the means, then the standard deviations.",
+                changed(measure, "pixels.mean(dim=1), pixels.std(dim=1)", "pixels.std(dim=1), pixels.mean(dim=1)"),
             ),
             Mistake("Return the standard deviation, not its square.", changed(measure, "pixels.std(", "pixels.var(")),
             Mistake(

@@ -5,6 +5,7 @@ import pickle
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
@@ -53,14 +54,21 @@ def by_the_alphabet(folder):
 
 def try_all_labels(all_labels):
     for counts in [[1, 3, 2, 1, 1, 2, 1, 1, 2, 3, 1, 2], [2, 1], [1] * 101]:
-        right = torch.randint(10, (sum(counts),)).tolist()
-        with tempfile.TemporaryDirectory() as folder:
+        right = torch.randint(1000, (sum(counts),)).tolist()
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root, "version_2_of_10")  # numbers and underscores that are not those of the files
+            folder.mkdir()
             Path(folder, "test_batch").write_bytes(pickle.dumps({"labels": [11]}))
             starts = [0, *itertools.accumulate(counts)]
             for i in torch.randperm(len(counts)).tolist():  # the oldest file need not be the first
                 batch = {"batch_label": f"batch {i + 1}", "labels": right[starts[i] : starts[i + 1]]}
                 Path(folder, f"data_batch_{i + 1}").write_bytes(pickle.dumps(batch))
-            yield f"the labels of {len(counts)} files", all_labels(Path(folder)), right
+            labels = all_labels(folder)
+            if len(counts) > 12:  # too many to be shown
+                yield f"how many labels {len(counts)} files have", len(labels), len(right)
+            yield f"the labels of {len(counts)} files", labels, right
+            left = len([i for i in range(len(counts)) if Path(folder, f"data_batch_{i + 1}").exists()])
+            yield "how many of the files are still there", left, len(counts)
 
 
 # ---- 4 ----
@@ -76,16 +84,27 @@ def differing(mine, theirs):
     return indices
 
 
+def as_arrays(mine, theirs):
+    indices = []
+    for index in range(len(mine)):
+        (my_picture, my_label), (their_picture, their_label) = mine[index], theirs[index]
+        if (np.array(my_picture) != np.array(their_picture)).any() or my_label != their_label:
+            indices.append(index)
+    return indices
+
+
 class Pictures(Dataset):
     """Pictures of random bytes with labels."""
 
-    def __init__(self, sizes, labels, seed=0):
+    def __init__(self, sizes, labels, seed=0, info=None):
         generator = torch.Generator().manual_seed(seed)
-        self.sizes, self.labels = sizes, labels
+        self.sizes, self.labels, self.info = sizes, labels, info or {}
         self.data = [bytearray(torch.randint(256, (3 * w * h,), generator=generator).tolist()) for w, h in sizes]
 
     def __getitem__(self, index):
-        return Image.frombytes("RGB", self.sizes[index], bytes(self.data[index])), self.labels[index]
+        picture = Image.frombytes("RGB", self.sizes[index], bytes(self.data[index]))
+        picture.info.update(self.info)
+        return picture, 1000 + self.labels[index]  # above 256, equal ints are two objects
 
     def __len__(self):
         return len(self.sizes)
@@ -97,10 +116,10 @@ class Pictures(Dataset):
 def try_differing(differing):
     sizes, labels = [(4, 3), (4, 3), (2, 6), (5, 1), (4, 3), (3, 3)], [3, 3, 0, 9, 1, 0]
     mine = Pictures(sizes, labels)
-    theirs = Pictures(sizes, [0, 3, 0, 9, 1, 5])
+    theirs = Pictures(sizes, [3, 0, 0, 9, 1, 5])
     theirs.data[3][0] ^= 128
     theirs.data[5][8] ^= 1
-    yield "a label at 0, a byte at 3, and both at 5 are different", differing(mine, theirs), [0, 3, 5]
+    yield "a label at 1, a byte at 3, and both at 5 are different", differing(mine, theirs), [1, 3, 5]
     equal = Pictures(sizes[:4], labels[:4]), Pictures(sizes[:4], labels[:4])
     yield "two equal data sets with 4 samples", differing(*equal), []
     yield "one label is different", differing(mine, Pictures(sizes, [3, 3, 0, 9, 7, 0])), [4]
@@ -108,11 +127,15 @@ def try_differing(differing):
     theirs.data[2][-1] ^= 1
     yield "one byte of one picture is different", differing(mine, theirs), [2]
     theirs = Pictures(sizes, labels)
-    theirs.data[4].reverse()
-    yield "one picture has its bytes in a different order", differing(mine, theirs), [4]
+    theirs.data[4] = theirs.data[4][3:] + theirs.data[4][:3]
+    yield "one picture has its pixels in a different order", differing(mine, theirs), [4]
     theirs = Pictures([(4, 3), (3, 4), (2, 6), (5, 1), (4, 3), (3, 3)], labels)
     yield "the same bytes as 4x3 and as 3x4 pixels", differing(mine, theirs), [1]
     yield "all pictures", differing(mine, Pictures(sizes, labels, seed=1)), [0, 1, 2, 3, 4, 5]
+    black, larger = [(Image.new("RGB", size), 0) for size in [(4, 3), (8, 6)]]
+    yield "black pictures, the second ones of 4x3 and 8x6 pixels", differing([black] * 2, [black, larger]), [1]
+    theirs = Pictures(sizes, labels, info={"comment": "from a file"})
+    yield "equal bytes and labels, but picture.info is different", differing(mine, theirs), []
 
 
 # ---- 5 ----
@@ -158,22 +181,27 @@ def parts(sample):
 
 
 class Visits:
-    """A transform that changes nothing, and counts its calls."""
+    """A transform that changes nothing, counts its calls, and notes the shape and dtype that it was given."""
 
-    count = 0
+    count, given = 0, None
 
     def __call__(self, image):
         self.count += 1
+        self.given = (tuple(image.shape), str(image.dtype))
         return image
 
 
-def halved(image):
-    return image.float() / 2
+def upper_row_halved(image):
+    return image[:, :1].float() / 2
+
+
+def shifted_at_random(image):
+    return image + torch.rand(1)
 
 
 def try_record_dataset(RecordDataset):
     for n, height, width in [(3, 2, 4), (5, 32, 32)]:
-        labels = torch.randint(10, (n,)).tolist()
+        labels = [200, *torch.randint(256, (n - 1,)).tolist()]  # a byte goes up to 255
         pictures = torch.randint(256, (n, height, width, 3), dtype=torch.uint8)
         records = b""
         for label, picture in zip(labels, pictures.tolist(), strict=True):
@@ -182,21 +210,33 @@ def try_record_dataset(RecordDataset):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "records.bin")
             path.write_bytes(records)
-            plain, transformed = RecordDataset(path, height, width), RecordDataset(path, height, width, halved)
+            plain = RecordDataset(path, height, width)
+            transformed = RecordDataset(path, height, width, transform=upper_row_halved)
             for index in (1, n - 1, 0):
                 what = f"sample {index} of {n}, {height}x{width}"
                 image, label = parts(plain[index])
                 yield f"the picture of {what}", image, pictures[index].permute(2, 0, 1)
                 yield f"the label of {what}", label, labels[index]
                 image, label = parts(transformed[index])
-                yield f"with a transform: the picture of {what}", image, pictures[index].permute(2, 0, 1) / 2
+                upper_row = pictures[index, :1].permute(2, 0, 1)
+                yield f"its upper row, halved by a transform: the picture of {what}", image, upper_row / 2
                 yield f"with a transform: the label of {what}", label, labels[index]
             visits = Visits()
-            counted = RecordDataset(path, height, width, visits)
+            counted = RecordDataset(path, height, width, transform=visits)
             visits.count = 0
             for _ in range(2):
                 parts(counted[0])
             yield "how often the transform runs while sample 0 is fetched twice", visits.count, 2
+            yield "what the transform is given", visits.given, ((3, height, width), "torch.uint8")
+            random = RecordDataset(path, height, width, transform=shifted_at_random)
+            two = [parts(random[0])[0] for _ in range(2)]
+            yield "a random transform gives the same picture twice", torch.equal(*two), False
+            other = Path(folder, "other.bin")
+            other.write_bytes(bytes(2 * len(records) // n))
+            RecordDataset(other, height, width)
+            yield "the label of sample 0, after a second data set was made", parts(plain[0])[1], labels[0]
+            image = pictures[0].permute(2, 0, 1)
+            yield "the picture of sample 0, after a second data set was made", parts(plain[0])[0], image
             yield f"the length, with {n} records of {height}x{width}", RecordDataset.__len__(plain), n
 
 
@@ -306,7 +346,10 @@ EXERCISES = [
             "A picture has .tobytes(), and it has .size.",
         ),
         mistakes=(
-            Mistake("The pictures are not compared.", changed(differing, "not same_picture or my_label", "my_label")),
+            Mistake(
+                "The bytes of the pictures are not compared, or only some of them.",
+                changed(differing, "not same_picture or my_label", "my_label"),
+            ),
             Mistake("The labels are not compared.", changed(differing, " or my_label != their_label", "")),
             Mistake(
                 "Pictures of different sizes can hold the same bytes.",
@@ -323,7 +366,7 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "Two different pictures can have the same mean: compare byte by byte.",
+                "Two different pictures can have the same sum, mean or histogram: compare byte by byte.",
                 changed(
                     changed(differing, "my_picture.tobytes()", "sum(my_picture.tobytes())"),
                     "their_picture.tobytes()",
@@ -337,6 +380,13 @@ EXERCISES = [
             Mistake(
                 "`is` asks whether two things are the same object, not whether they are equal.",
                 changed(differing, "not same_picture", "my_picture is not their_picture"),
+            ),
+            Mistake(
+                "Arrays of different sizes cannot be compared number by number: compare the sizes first.", as_arrays
+            ),
+            Mistake(
+                "!= between two PIL pictures also compares picture.info, such as a comment: compare size and bytes.",
+                changed(differing, "not same_picture", "my_picture != their_picture"),
             ),
         ),
     ),

@@ -68,7 +68,8 @@ def same_size_batches(sizes, batch_size):
 # - images are stacked, labels are a tensor of int64. The last batch may be smaller.
 # - Each epoch has a new random order. All random numbers come from the generator:
 #   torch.randperm(5, generator=generator) is 0, 1, 2, 3, 4 in a random order.
-# - dataset itself stays as it is.
+# - dataset itself stays as it is. A sample is fetched when its batch needs it, and anew
+#   in each epoch.
 
 
 class MyLoader:

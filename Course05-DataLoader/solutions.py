@@ -1,9 +1,13 @@
 """Course 05 · DataLoader: the answers, how they are judged, and the mistakes that people make."""
 
 import math
+import operator
+import weakref
 from itertools import islice
+from unittest import mock
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from practice import Exercise, Mistake, called, changed
@@ -34,7 +38,7 @@ def batch_sizes(count, batch_size, drop_last=False):
 
 def try_batch_sizes(batch_sizes):
     yield "batch_sizes(10, 4)", batch_sizes(10, 4), [4, 4, 2]
-    for count, size in [(10, 4), (12, 4), (3, 5), (7, 1), (65, 64)]:
+    for count, size in [(10, 4), (12, 4), (3, 5), (7, 1), (65, 64), (0, 4)]:
         for drop_last in (False, True):
             right = [len(batch) for batch in DataLoader(range(count), size, drop_last=drop_last)]
             yield *called(batch_sizes, count, size, drop_last=drop_last), right
@@ -51,14 +55,44 @@ def channel_means(loader):
     return total / count
 
 
+class Memory(TorchFunctionMode):
+    """Notes how many numbers the tensors that are made in it hold at most at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.made, self.most = [], 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.made.append(weakref.ref(result))
+            stores = [tensor.untyped_storage() for ref in self.made if (tensor := ref()) is not None]
+            held = {store.data_ptr(): store.nbytes() for store in stores}  # a view holds nothing of its own
+            self.most = max(self.most, sum(held.values()) // result.element_size())
+        return result
+
+
+def means_of_first_batch(loader):
+    for images, _ in loader:
+        return images.mean(dim=(0, 2, 3))
+
+
+def all_in_memory(loader):
+    return torch.cat([images for images, _ in loader]).mean(dim=(0, 2, 3))
+
+
 def try_channel_means(channel_means):
-    for count, batch_size, height, width in [(10, 4, 2, 5), (9, 8, 4, 3), (6, 3, 1, 2), (3, 5, 3, 3), (5, 1, 2, 2)]:
+    cases = [(10, 4, 2, 5), (9, 8, 4, 3), (6, 3, 1, 2), (3, 5, 3, 3), (5, 1, 2, 2), (60, 4, 8, 9)]
+    for count, batch_size, height, width in cases:
         pictures = [torch.rand(3, height, width) + i for i in range(count)]  # each brighter than the one before
         loader = DataLoader([(picture, 0) for picture in pictures], batch_size)
         right = torch.stack([torch.stack([picture[c] for picture in pictures]).mean() for c in range(3)])
-        means = channel_means(loader)
+        with Memory() as memory:
+            means = channel_means(loader)
         means = means.float() if isinstance(means, torch.Tensor) else means  # float64 is right, too
         yield f"the means of {count} pictures in batches of {batch_size}", means, right
+    in_memory = min(count, memory.most // (3 * height * width))  # of float32; a copy of a picture counts, too
+    yield f"pictures of {count} that are in memory at once", "few" if in_memory <= 40 else f"{in_memory}", "few"
 
 
 # ---- 4 ----
@@ -76,17 +110,28 @@ def same_size_batches(sizes, batch_size):
 
 
 def try_same_size_batches(same_size_batches):
-    mixed = [(4, 6), (6, 4), (4, 6), (5, 5), (4, 6), (6, 4), (4, 5), (4, 6), (6, 4), (4, 6)]
-    for sizes, batch_size, fewest in [(mixed, 2, 7), (mixed, 4, 5), (mixed, 1, 10), (mixed[::2], 3, 3)]:
+    mixed = [(4, 6), (6, 4), (4, 6), (5, 5), (4, 6), (4, 6), (6, 4), (4, 5), (6, 4), (4, 6)]
+    # Of each two some number is equal: h / w, w - h, the text "111", 100 * h + w, 1000 * h + w.
+    alike = [(2, 3), (4, 6), (5, 7), (1, 11), (11, 1), (4, 6), (1, 244), (2, 144), (1, 1144), (11, 1)]
+    for sizes, batch_size, fewest in [
+        (mixed, 2, 7), (mixed, 4, 5), (mixed, 1, 10), (mixed[::2], 3, 2), (mixed, 8, 4), (alike, 4, 8), ([], 2, 0),
+    ]:  # fmt: skip
         what = f"{len(sizes)} pictures, batch_size {batch_size}: "
         given = list(sizes)
-        batches = [[int(index) for index in batch] for batch in same_size_batches(given, batch_size)]
+        batches = same_size_batches(given, batch_size)
+        if batches is not None and not isinstance(batches, list | tuple):
+            yield what + "the type of what comes back", type(batches).__name__, "list"
+        batches = [[operator.index(index) for index in batch] for batch in batches]
         yield what + "all indices, sorted", sorted(i for batch in batches for i in batch), list(range(len(sizes)))
         mixed_up = [sorted({sizes[i] for i in batch}) for batch in batches if len({sizes[i] for i in batch}) > 1]
         yield what + "the sizes in a batch that mixes them", (mixed_up or [None])[0], None
         yield what + "no batch is too large", all(len(batch) <= batch_size for batch in batches), True
         yield what + "the number of batches", len(batches), fewest
         yield what + "sizes, afterwards", given, sizes
+
+
+def for_one_epoch(sizes, batch_size):
+    yield from same_size_batches(sizes, batch_size)
 
 
 def neighbours_of_one_size(sizes, batch_size):
@@ -118,10 +163,31 @@ class MyLoader:
             yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
 
 
+class Fetched:
+    """A data set that notes the indices of the samples that were fetched: a picture of bytes, and a large label."""
+
+    def __init__(self, count):
+        self.count, self.indices = count, set()
+
+    def __getitem__(self, index):
+        if not 0 <= index < self.count:
+            raise IndexError(f"sample {int(index)} of {self.count}")
+        self.indices.add(int(index))
+        return torch.full((3, 2, 5), int(index), dtype=torch.uint8), 1000 + int(index)
+
+    def __len__(self):
+        return self.count
+
+
 def try_my_loader(MyLoader):
     def make(count, batch_size, seed):
         samples = [(torch.full((3, 2, 5), float(label)), label) for label in range(count)]
         return MyLoader(samples, batch_size, torch.Generator().manual_seed(seed)), samples
+
+    def uses_data_loader():
+        with mock.patch.object(DataLoader, "__init__", autospec=True, side_effect=DataLoader.__init__) as made:
+            epoch(make(4, 2, seed=0)[0])
+        return made.called
 
     def epoch(loader):
         return torch.cat([labels for _, labels in islice(loader, 100)]).tolist()
@@ -148,11 +214,16 @@ def try_my_loader(MyLoader):
     yield "generators with equal seeds give equal orders, after any torch.manual_seed", orders[0] == orders[1], True
     yield "generators with different seeds give equal orders", orders[1] == orders[2], False
 
+    yield "MyLoader makes a DataLoader", uses_data_loader(), False
     loader, _ = make(10, 4, seed=5)
     before = torch.get_rng_state()
     epoch(loader)
     drawn = not torch.equal(torch.get_rng_state(), before)
     yield "an epoch changes what torch.rand(3) gives next", drawn, False
+    generator = torch.Generator().manual_seed(5)
+    loader, before = MyLoader(samples, 4, generator), generator.get_state()
+    epoch(loader)
+    yield "an epoch takes random numbers from the generator", not torch.equal(generator.get_state(), before), True
 
     loader, _ = make(4, 2, seed=0)
     every = {tuple(epoch(loader)) for _ in range(400)}
@@ -160,7 +231,28 @@ def try_my_loader(MyLoader):
     for count, batch_size, right in [(8, 4, 2), (3, 5, 1), (5, 1, 5)]:
         loader, _ = make(count, batch_size, seed=0)
         yield f"len(loader), {count} samples in batches of {batch_size}", loader.__len__(), right
-        yield f"batches of {batch_size} from {count} samples", len(list(islice(loader, 100))), right
+        batches = list(islice(loader, 100))
+        yield f"batches of {batch_size} from {count} samples", len(batches), right
+        shape = ((count - 1) % batch_size + 1, 3, 2, 5)
+        yield "the last of them: the shape of images", tuple(batches[-1][0].shape), shape
+
+    samples = Fetched(6)
+    loader = MyLoader(samples, 2, torch.Generator().manual_seed(0))
+    samples.indices.clear()
+    images, labels = next(iter(loader))
+    yield "samples that are fetched for a first batch of 2", len(samples.indices), 2
+    yield "pictures of bytes: the dtype of images", images.dtype, torch.uint8
+    yield "labels from 1000 to 1005, sorted", sorted(epoch(loader)), list(range(1000, 1006))
+    samples.indices.clear()
+    epoch(loader)
+    yield "samples that are fetched in a new epoch, of 6", len(samples.indices), 6
+
+    loader, _ = make(6, 2, seed=0)
+    both = [torch.cat((one, other)).tolist() for (_, one), (_, other) in islice(zip(loader, loader, strict=False), 100)]
+    yield "two loops over one loader at once: all labels, sorted", sorted(sum(both, [])), sorted([*range(6)] * 2)
+    make(3, 3, seed=0)
+    what = "6 samples in batches of 2, after a second MyLoader was made: the sizes of the batches"
+    yield what, [len(labels) for _, labels in islice(loader, 100)], [2, 2, 2]
 
 
 def _in_short(batch):
@@ -168,6 +260,36 @@ def _in_short(batch):
     if not isinstance(batch, list | tuple):
         return batch
     return [(tuple(part.shape), part.dtype) if isinstance(part, torch.Tensor) else part for part in batch]
+
+
+class OrderKept(MyLoader):
+    def __iter__(self):
+        self.order = torch.randperm(len(self.dataset), generator=self.generator).tolist()
+        while self.order:
+            samples = [self.dataset[index] for index in self.order[: self.batch_size]]
+            self.order = self.order[self.batch_size :]
+            yield torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+
+
+class ReadOnce(MyLoader):
+    def __init__(self, dataset, batch_size, generator):
+        super().__init__([dataset[index] for index in range(len(dataset))], batch_size, generator)
+
+
+class ReadFirst(MyLoader):
+    def __iter__(self):
+        samples = [self.dataset[index] for index in range(len(self.dataset))]
+        yield from MyLoader(samples, self.batch_size, self.generator)
+
+
+class SeedOnly(MyLoader):
+    def __init__(self, dataset, batch_size, generator):
+        super().__init__(dataset, batch_size, torch.Generator().manual_seed(generator.initial_seed()))
+
+
+class DataLoaderInside(MyLoader):
+    def __iter__(self):
+        yield from DataLoader(self.dataset, self.batch_size, shuffle=True, generator=self.generator)
 
 
 class OrderMadeOnce(MyLoader):
@@ -302,6 +424,8 @@ EXERCISES = [
                 "The channels are axis 1: this axis stays, the three others go.",
                 changed(channel_means, "(0, 2, 3)", "(1, 2, 3)"),
             ),
+            Mistake("return ends the loop with the first batch.", means_of_first_batch),
+            Mistake("The means are right. But that keeps all pictures in memory: keep sums only.", all_in_memory, 4),
             Mistake(
                 "A sum over rows and columns has to be divided by their number, too.",
                 changed(channel_means, "images.mean(dim=(0, 2, 3)) * len(images)", "images.sum(dim=(0, 2, 3))"),
@@ -324,6 +448,10 @@ EXERCISES = [
                 neighbours_of_one_size,
             ),
             Mistake(
+                "Each picture has a batch of its own: up to batch_size pictures of one size share a batch.",
+                lambda sizes, batch_size: [[index] for index in range(len(sizes))],
+            ),
+            Mistake(
                 "A batch holds at most batch_size pictures: cut the long lists.",
                 changed(
                     changed(same_size_batches, "range(0, len(indices), batch_size)", "[0]"), "start + batch_size", ""
@@ -335,7 +463,7 @@ EXERCISES = [
                 9,
             ),
             Mistake(
-                "4 times 6 is 6 times 4: as many pixels are not yet the same size.",
+                "4x6 and 6x4 have as many pixels, and are two sizes: height and width must both be equal.",
                 changed(same_size_batches, "setdefault(size, [])", "setdefault(size[0] * size[1], [])"),
                 9,
             ),
@@ -348,6 +476,7 @@ EXERCISES = [
                 "A batch sampler hands out indices, not what the indices stand for.",
                 changed(same_size_batches, "append(index)", "append(size)"),
             ),
+            Mistake("A generator is empty after one epoch: return a list.", for_one_epoch),
         ),
     ),
     Exercise(
@@ -366,7 +495,10 @@ EXERCISES = [
                 "The samples come in their own order: shuffle them.",
                 changed(MyLoader, "for start", "order.sort()\n        for start"),
             ),
-            Mistake("The order has to be drawn for each epoch, not once for the loader.", OrderMadeOnce),
+            Mistake(
+                "Each epoch needs a new order: draw it not once for the loader, and not from the same seed again.",
+                OrderMadeOnce,
+            ),
             Mistake(
                 "The order must come from the generator, or a random number drawn before changes it.",
                 changed(MyLoader, ", generator=self.generator", ""),
@@ -416,11 +548,27 @@ EXERCISES = [
             ),
             Mistake("return ends __iter__. yield hands out a batch and goes on.", changed(MyLoader, "yield", "return")),
             Mistake(
-                "The epoch sets the seed of all random numbers. Draw from the generator, and set no seed.",
+                "The epoch sets the seed of all random numbers, or takes some of them. Draw from the generator only.",
                 SeedOfAll,
                 6,
             ),
             Mistake("Each epoch shuffles dataset itself: shuffle indices.", DatasetShuffled, 7),
+            Mistake("The exercise is to do it without DataLoader, as section 2 does by hand.", DataLoaderInside, 2),
+            Mistake(
+                "The random numbers come from a second generator with the same seed: use the given one.",
+                SeedOnly,
+                6,
+            ),
+            Mistake("Fetch a sample when its batch needs it: a whole data set may not fit into memory.", ReadFirst, 2),
+            Mistake(
+                "The samples are fetched only once. A random transform must run again in each epoch.",
+                ReadOnce,
+                "Course03 9",
+            ),
+            Mistake(
+                "What self holds is shared by all loops over the loader: keep the order of a loop in a local variable.",
+                OrderKept,
+            ),
         ),
     ),
 ]
