@@ -85,6 +85,7 @@ def try_small_net(SmallNet):
         logits = network(given)
         yield f"the shape of the logits for a batch of {n}, pictures of {height}x{width}", _shape(logits), (n, 10)
         yield f"the pictures of {height}x{width}, afterwards", given, images
+        yield f"the same pictures of {height}x{width} again: the logits", network(given), logits
         if (height, width) == (32, 32):
             maps = F.max_pool2d(F.conv2d(images, weight, bias, padding=1).clamp(min=0), 2)
             yield "the logits for pictures of 32x32", logits, maps.reshape(2, 2048) @ last_weight.T + last_bias
@@ -125,9 +126,10 @@ def try_seen(seen):
         [(7, 2), (3, 2), one, one],
         [half] * 3,
         [(5, 3), (4, 2), half],
+        [(3, 2)] * 8,  # 511 pixels: wider than any picture here
         [],
     ]:
-        row = torch.zeros(1, 1, 100, requires_grad=True)
+        row = torch.zeros(1, 1, 600, requires_grad=True)
         x = row
         for window, stride in layers:
             x = F.avg_pool1d(x, window, stride)
@@ -166,6 +168,8 @@ def try_pool2d(pool2d):
     yield "the images, afterwards", images, before
     low = 1e30 * images - 1e31
     yield "numbers around -1e31, window (2, 2)", pool2d(low, (2, 2)), F.max_pool2d(low, 2)
+    turned = images.transpose(2, 3)  # its numbers lie in a different order
+    yield "images.transpose(2, 3), window (2, 3)", pool2d(turned, (2, 3)), F.max_pool2d(turned, (2, 3))
     yield "it calls a pooling of PyTorch", pooling.found, False
 
 
