@@ -172,6 +172,7 @@ def line_through(xs, ys):
 
 
 def try_line_through(line_through):
+    torch.manual_seed(5)  # the first weight is above zero, so a network left as it began is no flat line
     for xs, ys in [
         ([0.0, 1.0], [0.0, 3.0]),
         ([0.0, 1.0, 2.0, 3.0], [0.0, 2.0, 1.0, 1.0]),
@@ -239,7 +240,7 @@ EXERCISES = [
                 changed(softmax, "logits.amax(dim=dim, keepdim=True)", "logits.max()"),
             ),
             Mistake(
-                "The mean is not enough if one logit is far above the others: its power is infinite.",
+                "A logit far above the others still has an infinite power. Which logit must become 0?",
                 changed(softmax, "amax", "mean"),
             ),
             Mistake(
@@ -304,7 +305,8 @@ EXERCISES = [
                 changed(merge, "return merged", "return nn.Sequential(first, second)"),
             ),
             Mistake(
-                "The new layer has the inputs of first and the outputs of second.",
+                "Shapes do not fit. The new layer has the inputs of first and the outputs of second. The product of "
+                "matrices is `@`, not `*`.",
                 changed(merge, "first.in_features, second.out_features", "first.out_features, second.out_features"),
             ),
             Mistake(
@@ -396,6 +398,10 @@ EXERCISES = [
             Mistake(
                 "The first layer's weights are still random: they have to be 1.",
                 changed(line_through, "        network[0].weight.fill_(1)\n", ""),
+            ),
+            Mistake(
+                "From the first point to the second, the line is flat. The first slope begins at xs[0].",
+                changed(line_through, "xs[:n]", "xs[1:]"),
             ),
             Mistake(
                 "Without the ReLU, the line never bends.",
