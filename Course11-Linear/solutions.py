@@ -50,10 +50,12 @@ def linear_classifier(images, num_classes):
 def try_linear_classifier(linear_classifier):
     for shape, num_classes in [((6, 3, 5, 7), 10), ((1, 1, 4, 6), 3)]:
         images = torch.rand(shape)
-        network = linear_classifier(images, num_classes)
+        given = images.clone()
+        network = linear_classifier(given, num_classes)
         what = f"the network for images {shape} and {num_classes} classes"
         if not isinstance(network, nn.Module):
             yield what, network, nn.Module
+        yield f"{what}: images afterwards", given, images
         for n in (len(images), 4, 1):  # the last batch is smaller or larger than the first
             yield (
                 f"{what}: what {n} pictures give",
@@ -92,7 +94,7 @@ def nearest_mean(images, labels, num_classes):
 
 
 def try_nearest_mean(nearest_mean):
-    for shape, counts in [((2, 3, 4), [9, 5, 3, 7]), ((1, 5, 2), [12, 4])]:
+    for shape, counts in [((2, 3, 4), [9, 5, 3, 7]), ((1, 5, 2), [12, 1])]:
         labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
         labels = labels[torch.randperm(len(labels))]
         strength = torch.linspace(0.3, 1.5, len(counts))  # some classes have weaker templates than others
@@ -106,7 +108,8 @@ def try_nearest_mean(nearest_mean):
         yield f"{what}: the shape of its weight", tuple(linear.weight.shape), (len(counts), images[0].numel())
         yield f"{what}: images and labels afterwards", (images, labels), before
         means = [images[labels == label].mean(dim=0) for label in range(len(counts))]
-        new = torch.randn(300, *shape)
+        pairs = torch.randint(len(counts), (2, 300))
+        new = patterns[pairs].mean(dim=0) + torch.randn(300, *shape)  # of a class, or halfway between two
         far = torch.stack([((new - mean) ** 2).sum(dim=(1, 2, 3)) for mean in means], dim=1)  # (300, classes)
         two = far.sort(dim=1).values
         clear = two[:, 1] - two[:, 0] > 0.01  # no picture that is almost as near to a second class
