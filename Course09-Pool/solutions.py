@@ -5,8 +5,22 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from practice import Exercise, Mistake, called, changed
+
+
+class Calls(TorchFunctionMode):
+    """Notes whether a function of PyTorch is called that has a word in its name."""
+
+    def __init__(self, word: str):
+        super().__init__()
+        self.word, self.found = word, False
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.found |= self.word in getattr(function, "__name__", "")
+        return function(*args, **(kwargs or {}))
+
 
 # ---- 1 ----
 
@@ -29,10 +43,16 @@ def pooled_size(size, window, stride=None, ceil_mode=False):
 
 
 def try_pooled_size(pooled_size):
+    pooling = Calls("pool")
     yield "pooled_size(7, 2)", pooled_size(7, 2), 3
-    for size, window, stride, ceil_mode in product((5, 6, 32), (1, 2, 3), (None, 1, 2, 3), (False, True)):
+    # (4, 2, 3): a step over a gap, and still one window more. (33, 5, 9): that window would begin behind the edge.
+    sizes = [*product((5, 6, 32, 3, 4), (1, 2, 3), (None, 1, 2, 3)), (32, 7, 4), (33, 5, 9)]
+    for (size, window, stride), ceil_mode in product(sizes, (False, True)):
         right = nn.MaxPool2d(window, stride, ceil_mode=ceil_mode)(torch.zeros(1, 1, size, size)).shape[-1]
-        yield *called(pooled_size, size, window, stride=stride, ceil_mode=ceil_mode), right
+        with pooling:
+            row = called(pooled_size, size, window, stride=stride, ceil_mode=ceil_mode)
+        yield *row, right
+    yield "it calls a pooling of PyTorch", pooling.found, False
 
 
 # ---- 3 ----
@@ -57,18 +77,28 @@ def try_small_net(SmallNet):
     before = {"conv.weight": (8, 3, 3, 3), "conv.bias": (8,), "linear.weight": (10, 2048), "linear.bias": (10,)}
     yield "the names and shapes of the state_dict", shapes, before
     weight, bias, last_weight, last_bias = [state[name] for name in before]
-    for height, width in [(32, 32), (48, 48), (40, 61), (35, 32), (96, 70)]:
-        images = torch.randn(2, 3, height, width)
-        logits = network(images)
-        yield f"the shape of the logits for pictures of {height}x{width}", _shape(logits), (2, 10)
+    for n, height, width in [
+        (2, 32, 32), (2, 48, 48), (2, 40, 61), (1, 35, 32), (2, 32, 40), (2, 96, 70), (2, 128, 128)
+    ]:  # fmt: skip
+        images = torch.randn(n, 3, height, width)
+        given = images.clone()
+        logits = network(given)
+        yield f"the shape of the logits for a batch of {n}, pictures of {height}x{width}", _shape(logits), (n, 10)
+        yield f"the pictures of {height}x{width}, afterwards", given, images
+        yield f"the same pictures of {height}x{width} again: the logits", network(given), logits
         if (height, width) == (32, 32):
             maps = F.max_pool2d(F.conv2d(images, weight, bias, padding=1).clamp(min=0), 2)
             yield "the logits for pictures of 32x32", logits, maps.reshape(2, 2048) @ last_weight.T + last_bias
         for row, column in [(0, 0), (0, -1), (-1, 0), (-1, -1)]:
             brighter = images.clone()
-            brighter[:, :, row, column] += 100
+            brighter[:, :, row, column] += 10_000
             counts = not torch.allclose(network(brighter), logits, atol=1e-3)
             yield f"pictures of {height}x{width}: the pixel in row {row}, column {column} counts", counts, True
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    nothing = torch.equal(network(images), torch.zeros(2, 10))
+    yield "with all weights and biases at 0, all logits for pictures of 128x128 are 0", nothing, True
 
 
 def _shape(value):
@@ -96,9 +126,10 @@ def try_seen(seen):
         [(7, 2), (3, 2), one, one],
         [half] * 3,
         [(5, 3), (4, 2), half],
+        [(3, 2)] * 8,  # 511 pixels: wider than any picture here
         [],
     ]:
-        row = torch.zeros(1, 1, 100, requires_grad=True)
+        row = torch.zeros(1, 1, 600, requires_grad=True)
         x = row
         for window, stride in layers:
             x = F.avg_pool1d(x, window, stride)
@@ -126,12 +157,20 @@ def pool2d(images, window, stride=None, kind="max"):
 def try_pool2d(pool2d):
     images = torch.randn(2, 3, 7, 10) - 0.5
     before = images.clone()
+    pooling = Calls("pool")
     yield "images (2, 3, 7, 10), window (2, 2)", pool2d(images, (2, 2)), F.max_pool2d(images, 2)
     for window, stride in [((2, 2), None), ((2, 3), None), ((3, 3), (2, 2)), ((3, 2), (1, 4)), ((1, 10), (3, 1))]:
         for kind, right in [("max", F.max_pool2d), ("average", F.avg_pool2d)]:
             what = f"images (2, 3, 7, 10), {window=}, {stride=}, {kind=}"
-            yield what, pool2d(images, window, stride=stride, kind=kind), right(images, window, stride)
+            with pooling:
+                pooled = pool2d(images, window, stride=stride, kind=kind)
+            yield what, pooled, right(images, window, stride)
     yield "the images, afterwards", images, before
+    low = 1e30 * images - 1e31
+    yield "numbers around -1e31, window (2, 2)", pool2d(low, (2, 2)), F.max_pool2d(low, 2)
+    turned = images.transpose(2, 3)  # its numbers lie in a different order
+    yield "images.transpose(2, 3), window (2, 3)", pool2d(turned, (2, 3)), F.max_pool2d(turned, (2, 3))
+    yield "it calls a pooling of PyTorch", pooling.found, False
 
 
 # ---- The exercises ----
@@ -178,7 +217,10 @@ EXERCISES = [
                 changed(pooled_size, "stride or window", "stride or 1"),
                 4,
             ),
-            Mistake("ceil_mode is not used yet.", changed(pooled_size, "ceil_mode and ", "False and ")),
+            Mistake(
+                "Here ceil_mode=True changes nothing yet, but no window sees the last pixels.",
+                changed(pooled_size, "ceil_mode and ", "False and "),
+            ),
             Mistake(
                 "If all pixels are seen already, ceil_mode adds nothing.", changed(pooled_size, "not all_seen and ", "")
             ),
@@ -193,6 +235,19 @@ EXERCISES = [
                 "Windows that overlap have more places than that.",
                 changed(pooled_size, "stride = stride or window", "stride = window"),
                 4,
+            ),
+            Mistake(
+                "A window that steps over a gap may still begin inside the picture. Where does it begin?",
+                changed(pooled_size, "places * stride < size", "stride <= window"),
+            ),
+            Mistake(
+                "The layer does the work here. Work the height out from the numbers.",
+                changed(
+                    pooled_size,
+                    "    return places",
+                    "    nothing = torch.zeros(1, 1, size, size)\n"
+                    "    return nn.MaxPool2d(window, stride, ceil_mode=ceil_mode)(nothing).shape[2]",
+                ),
             ),
         ),
     ),
@@ -230,6 +285,21 @@ EXERCISES = [
             Mistake(
                 "interpolate looks at a few pixels only. In a large picture, most pixels do not count.",
                 changed(SmallNet, "self.conv(images)", "self.conv(F.interpolate(images, (32, 32), mode='bilinear'))"),
+            ),
+            Mistake(
+                "Some pixels count no longer: of a large picture, only the first 2048 numbers are used.",
+                changed(
+                    changed(SmallNet, "AdaptiveMaxPool2d(16)", "MaxPool2d(2)"), "flatten(1)", "flatten(1)[:, :2048]"
+                ),
+            ),
+            Mistake(
+                "The logits of larger pictures do not come from the trained weights alone. New layers are random.",
+                changed(
+                    changed(SmallNet, "AdaptiveMaxPool2d(16)", "MaxPool2d(2)"),
+                    "return self.linear(x.flatten(1))",
+                    "x = x.flatten(1)\n"
+                    "        return self.linear(x) if x.shape[1] == 2048 else nn.Linear(x.shape[1], 10)(x)",
+                ),
             ),
         ),
     ),
@@ -314,6 +384,14 @@ EXERCISES = [
             ),
             Mistake(
                 "The last window is missing: the first place counts, too.", changed(pool2d, "// down + 1", "// down"), 4
+            ),
+            Mistake(
+                "PyTorch does the pooling here. Write it with slices and loops.",
+                changed(
+                    pool2d,
+                    "    return pooled",
+                    "    return (F.max_pool2d if kind == 'max' else F.avg_pool2d)(images, window, stride)",
+                ),
             ),
         ),
     ),

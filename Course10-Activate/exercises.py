@@ -26,10 +26,10 @@ def softmax(logits, dim):
 
 
 # %% 3. Merged layers (write, 12 min)
-# first and second are two nn.Linear, without an activation between them. Return one new
-# nn.Linear that gives the same as second(first(x)) for each x, as in section 5. The two
-# layers stay as they are. Two things help: nn.Linear(3, 2).weight has the shape (2, 3).
-# And to write numbers into a layer, use
+# first and second are two nn.Linear, without an activation between them. Both have a
+# bias. Return one new nn.Linear that gives the same as second(first(x)) for each x, as
+# in section 5. The two layers stay as they are. Two things help: nn.Linear(3, 2).weight
+# has the shape (2, 3). And to write numbers into a layer, use
 # `with torch.no_grad(): layer.weight.copy_(numbers)`.
 
 

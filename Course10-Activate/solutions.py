@@ -6,8 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from practice import Exercise, Mistake, changed
+
+
+class Calls(TorchFunctionMode):
+    """Notes whether a function of PyTorch is called that has a word in its name."""
+
+    def __init__(self, word: str):
+        super().__init__()
+        self.word, self.found = word, False
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.found |= self.word in getattr(function, "__name__", "")
+        return function(*args, **(kwargs or {}))
+
 
 # ---- 1 ----
 
@@ -33,6 +47,7 @@ def softmax(logits, dim):
 def try_softmax(softmax):
     some, square, block = torch.randn(4), torch.randn(3, 3), torch.randn(2, 3, 4)
     far = torch.tensor([[1000.0, 1001.0, 999.0], [0.0, 1.0, -1.0]])
+    own = Calls("softm")  # softmax, log_softmax, softmin
     for name, logits, dim in [
         ("four numbers", some, 0),
         ("a square (3, 3)", square, 1),
@@ -45,8 +60,11 @@ def try_softmax(softmax):
         ("three zeros and 300", torch.tensor([0.0, 0.0, 0.0, 300.0]), 0),
     ]:
         before = logits.clone()
-        yield f"softmax of {name}, dim={dim}", softmax(logits, dim), F.softmax(before, dim=dim)
+        with own:
+            shares = softmax(logits, dim)
+        yield f"softmax of {name}, dim={dim}", shares, F.softmax(before, dim=dim)
         yield f"{name}, afterwards", logits, before
+    yield "it calls a softmax of PyTorch", own.found, False
 
 
 # ---- 3 ----
@@ -70,7 +88,7 @@ def try_merge(merge):
         name = f"the layer merged from Linear({a}, {b}) and Linear({b}, {c})"
         yield f"{name}: what it is", _kind(merged), nn.Linear
         yield f"{name}: the shape of its weight", tuple(merged.weight.shape), (c, a)
-        yield f"{name}: its output", merged(x), right
+        yield f"{name}: its output", F.linear(x, merged.weight, merged.bias), right  # its numbers, and nothing else
         after = [parameter for layer in (first, second) for parameter in layer.parameters()]
         yield "the two layers, afterwards, are what they were", all(map(torch.equal, after, before)), True
         yield "afterwards, the two layers can be trained", all(p.requires_grad for p in after), True
@@ -106,6 +124,9 @@ def try_build(build):
     torch.manual_seed(10)
     network = build()
     yield "the shape of its output for 120 points", _shape(network(rings)), (120, 1)
+    first = network(rings)[0].item()
+    same = first if bool((network(rings) == first).all()) else None
+    yield "the number that it gives for every point, before training", same, None
     ends = torch.randn(50, 2), torch.randn(50, 2)
     halfway = (network(ends[0]) + network(ends[1])) / 2
     straight = torch.allclose(network((ends[0] + ends[1]) / 2), halfway, atol=1e-4)
@@ -151,10 +172,12 @@ def line_through(xs, ys):
 
 
 def try_line_through(line_through):
+    torch.manual_seed(5)  # the first weight is above zero, so a network left as it began is no flat line
     for xs, ys in [
         ([0.0, 1.0], [0.0, 3.0]),
         ([0.0, 1.0, 2.0, 3.0], [0.0, 2.0, 1.0, 1.0]),
         ([-2.0, -1.5, 1.0, 4.0], [1.5, -1.0, 2.0, -3.0]),
+        ([1.0, 1.5, 3.0, 4.0, 6.0, 9.0], [-2.0, 1.0, 1.0, -1.5, 0.5, 4.0]),
     ]:
         given = list(xs), list(ys)
         network = line_through(*given)
@@ -162,12 +185,14 @@ def try_line_through(line_through):
         layers = [type(layer) for layer in network] if isinstance(network, nn.Sequential) else network
         yield f"{name}: its layers", layers, [nn.Linear, nn.ReLU, nn.Linear]
         x = torch.linspace(xs[0], xs[-1], 13)
-        out = network(x[:, None])
+        hidden = F.linear(x[:, None], network[0].weight, network[0].bias).relu()  # from its numbers, and nothing else
+        out = F.linear(hidden, network[2].weight, network[2].bias)
         yield f"{name}: the shape of its output for x (13, 1)", _shape(out), (13, 1)
         right = torch.from_numpy(np.interp(x.numpy(), xs, ys)).float()
         yield f"{name}: at x = {xs[0]}", out[0, 0], right[0]
         yield f"{name}: its output at 13 places", out[:, 0], right
         yield f"{name}: xs and ys, afterwards", given, (xs, ys)
+        yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
 
 
 # ---- The exercises ----
@@ -215,7 +240,7 @@ EXERCISES = [
                 changed(softmax, "logits.amax(dim=dim, keepdim=True)", "logits.max()"),
             ),
             Mistake(
-                "The mean is not enough if one logit is far above the others: its power is infinite.",
+                "A logit far above the others still has an infinite power. Which logit must become 0?",
                 changed(softmax, "amax", "mean"),
             ),
             Mistake(
@@ -244,6 +269,10 @@ EXERCISES = [
             Mistake(
                 "These are not probabilities yet: they have to add up to 1.",
                 changed(softmax, " / powers.sum(dim=dim, keepdim=True)", ""),
+            ),
+            Mistake(
+                "That is PyTorch's own softmax. Write it with exp and a sum.",
+                changed(softmax, "powers / powers.sum(dim=dim, keepdim=True)", "F.softmax(logits, dim=dim)"),
             ),
         ),
     ),
@@ -276,7 +305,8 @@ EXERCISES = [
                 changed(merge, "return merged", "return nn.Sequential(first, second)"),
             ),
             Mistake(
-                "The new layer has the inputs of first and the outputs of second.",
+                "Shapes do not fit. The new layer has the inputs of first and the outputs of second. The product of "
+                "matrices is `@`, not `*`.",
                 changed(merge, "first.in_features, second.out_features", "first.out_features, second.out_features"),
             ),
             Mistake(
@@ -311,7 +341,8 @@ EXERCISES = [
                 ),
             ),
             Mistake(
-                "A sigmoid is never below zero. The boundary is at zero here, so the output needs no activation.",
+                "Its answers are never below zero, as those of a sigmoid. The boundary is at zero here, so the output "
+                "needs no activation.",
                 changed(build, "nn.Linear(16, 1),", "nn.Linear(16, 1), nn.Sigmoid(),"),
                 6,
             ),
@@ -332,6 +363,11 @@ EXERCISES = [
                 changed(build, "nn.Linear(16, 1)", "nn.Linear(16, 2)"),
             ),
             Mistake("nn.ReLU is a class. Its brackets make the layer.", changed(build, "nn.ReLU()", "nn.ReLU"), 10),
+            Mistake(
+                "A softmax shares 1 between several numbers. Here it gets one number, so it always gives 1.",
+                changed(build, "nn.Linear(16, 1),", "nn.Linear(16, 1), nn.Softmax(dim=1),"),
+                8,
+            ),
         ),
     ),
     Exercise(
@@ -364,12 +400,21 @@ EXERCISES = [
                 changed(line_through, "        network[0].weight.fill_(1)\n", ""),
             ),
             Mistake(
+                "From the first point to the second, the line is flat. The first slope begins at xs[0].",
+                changed(line_through, "xs[:n]", "xs[1:]"),
+            ),
+            Mistake(
                 "Without the ReLU, the line never bends.",
                 changed(changed(line_through, "nn.ReLU(), ", ""), "network[2]", "network[1]"),
             ),
             Mistake(
                 "The second layer's bias is still random: where does the line begin?",
                 changed(line_through, "        network[2].bias.fill_(ys[0])\n", ""),
+            ),
+            Mistake(
+                "Gradients are switched off for all that follows, too. `with` ends by itself.",
+                changed(line_through, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+                "Course00 17",
             ),
         ),
     ),

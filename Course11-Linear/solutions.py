@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from practice import Exercise, Mistake, called, changed
 
@@ -33,7 +34,8 @@ def where(place, height, width):
 def try_where(where):
     for channels, height, width in [(3, 32, 32), (3, 5, 7), (2, 8, 3), (5, 4, 6)]:
         places = torch.arange(channels * height * width).reshape(channels, height, width)
-        for c, i, j in [(0, 0, 0), (0, 3, 2), (channels - 1, 2, 1), (channels - 1, height - 1, width - 1)]:
+        last = channels - 1, height - 1, width - 1
+        for c, i, j in [(0, 0, 0), (0, 3, 2), (channels - 1, 2, 1), last, (1, 0, 0), (0, 1, 0), (0, *last[1:])]:
             yield *called(where, places[c, i, j].item(), height, width), (c, i, j)
 
 
@@ -48,10 +50,12 @@ def linear_classifier(images, num_classes):
 def try_linear_classifier(linear_classifier):
     for shape, num_classes in [((6, 3, 5, 7), 10), ((1, 1, 4, 6), 3)]:
         images = torch.rand(shape)
-        network = linear_classifier(images, num_classes)
+        given = images.clone()
+        network = linear_classifier(given, num_classes)
         what = f"the network for images {shape} and {num_classes} classes"
         if not isinstance(network, nn.Module):
             yield what, network, nn.Module
+        yield f"{what}: images afterwards", given, images
         for n in (len(images), 4, 1):  # the last batch is smaller or larger than the first
             yield (
                 f"{what}: what {n} pictures give",
@@ -90,7 +94,7 @@ def nearest_mean(images, labels, num_classes):
 
 
 def try_nearest_mean(nearest_mean):
-    for shape, counts in [((2, 3, 4), [3, 9, 5, 7]), ((1, 5, 2), [12, 4])]:
+    for shape, counts in [((2, 3, 4), [9, 5, 3, 7]), ((1, 5, 2), [12, 1])]:
         labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
         labels = labels[torch.randperm(len(labels))]
         strength = torch.linspace(0.3, 1.5, len(counts))  # some classes have weaker templates than others
@@ -104,11 +108,14 @@ def try_nearest_mean(nearest_mean):
         yield f"{what}: the shape of its weight", tuple(linear.weight.shape), (len(counts), images[0].numel())
         yield f"{what}: images and labels afterwards", (images, labels), before
         means = [images[labels == label].mean(dim=0) for label in range(len(counts))]
-        new = torch.randn(300, *shape)
+        pairs = torch.randint(len(counts), (2, 300))
+        new = patterns[pairs].mean(dim=0) + torch.randn(300, *shape)  # of a class, or halfway between two
         far = torch.stack([((new - mean) ** 2).sum(dim=(1, 2, 3)) for mean in means], dim=1)  # (300, classes)
         two = far.sort(dim=1).values
         clear = two[:, 1] - two[:, 0] > 0.01  # no picture that is almost as near to a second class
-        yield f"{what}: the classes of new pictures", linear(new.flatten(1)).argmax(dim=1)[clear], far.argmin(1)[clear]
+        scores = F.linear(new.flatten(1), linear.weight, linear.bias)  # from its numbers, and nothing else
+        yield f"{what}: the classes of new pictures", scores.argmax(dim=1)[clear], far.argmin(1)[clear]
+        yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
 
 
 # ---- 5 ----
@@ -142,10 +149,13 @@ def try_as_linear(as_linear):
             yield what, linear, nn.Linear
         shape = tuple(linear.weight.shape)
         yield f"{what}: the shape of its weight", shape, (right.shape[1], images[0].numel())
-        yield f"{what}: its bias", tuple(linear.bias.shape), (right.shape[1],)
+        bias = None if linear.bias is None else tuple(linear.bias.shape)
+        yield f"{what}: the shape of its bias", bias, (right.shape[1],)
         by_hand = images.flatten(1) @ linear.weight.T + linear.bias
         yield f"{what}: what comes out", by_hand, right
         yield f"{what}: what conv gives afterwards", conv(images).flatten(1), right
+        yield "afterwards, conv can be trained", all(p.requires_grad for p in conv.parameters()), True
+        yield "afterwards, gradients are recorded again", torch.is_grad_enabled(), True
 
 
 # ---- The exercises ----
@@ -274,7 +284,7 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                "The bias is 0. Then a template with large numbers gets too many pictures.",
+                "The bias is 0 or the same for all classes. Then a template with large numbers gets too many pictures.",
                 changed(nearest_mean, "-(means**2).sum(dim=1) / 2", "torch.zeros(num_classes)"),
             ),
             Mistake(
@@ -291,6 +301,10 @@ EXERCISES = [
                 changed(nearest_mean, "].mean(dim=0)", "].sum(dim=0)"),
             ),
             Mistake(
+                "All classes have the same scores: each mean must be that of the pictures of its own class.",
+                changed(nearest_mean, "rows[labels == label]", "rows"),
+            ),
+            Mistake(
                 "The bias is the square of a sum. The formula has the sum of squares.",
                 changed(nearest_mean, "(means**2).sum(dim=1)", "means.sum(dim=1) ** 2"),
             ),
@@ -302,6 +316,11 @@ EXERCISES = [
                 "A weight must not be changed in place while a graph is made.",
                 changed(nearest_mean, "torch.no_grad()", "torch.enable_grad()"),
                 "Course08 6",
+            ),
+            Mistake(
+                "Gradients are switched off for all that follows, too. `with` ends by itself.",
+                changed(nearest_mean, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+                "Course00 17",
             ),
         ),
     ),
@@ -352,6 +371,11 @@ EXERCISES = [
                 "A weight must not be changed in place while a graph is made.",
                 changed(as_linear, "torch.no_grad()", "torch.enable_grad()"),
                 "Course08 6",
+            ),
+            Mistake(
+                "Gradients are switched off for all that follows, too. `with` ends by itself.",
+                changed(as_linear, "with torch.no_grad():", "torch.set_grad_enabled(False)\n    if True:"),
+                "Course00 17",
             ),
         ),
     ),
