@@ -5,9 +5,8 @@ from itertools import product
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from practice import Exercise, Mistake, called, changed
+from practice import Exercise, Mistake, PyTorchCalls, called, changed
 
 # ---- 1 ----
 
@@ -124,27 +123,13 @@ def conv(image, kernel, stride=1, padding=0):
     return output
 
 
-class Convolutions(TorchFunctionMode):
-    """Notes the names of PyTorch's convolutions that are called while it is on."""
-
-    def __enter__(self):
-        self.names = set()
-        return super().__enter__()
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        name = getattr(function, "__name__", "")
-        if name.startswith("conv"):  # conv2d, conv3d, conv_transpose2d, convolution …
-            self.names.add(name)
-        return function(*args, **(kwargs or {}))
-
-
 def try_conv(conv):
     def right(image, kernel, **kwargs):
         return F.conv2d(image[None, None], kernel[None, None], **kwargs)[0, 0]
 
-    with Convolutions() as convolutions:
+    with PyTorchCalls("conv") as convolutions:
         output = conv(torch.randn(5, 5), torch.randn(3, 3))
-    yield "PyTorch's convolutions in it", sorted(convolutions.names), []
+    yield "PyTorch's convolutions in it", convolutions.names, []
     before = output.clone() if isinstance(output, torch.Tensor) else output
     conv(torch.randn(5, 5), torch.randn(3, 3))
     yield "an output stays as it is when the next one is made", output, before

@@ -4,9 +4,8 @@ from itertools import product
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from practice import Exercise, Mistake, called, changed
+from practice import Exercise, Mistake, PyTorchCalls, called, changed
 
 # ---- 1 ----
 
@@ -80,24 +79,10 @@ def one_number(images, conv, n, k, row, column):
     return (patch * conv.weight[k]).sum() + conv.bias[k]
 
 
-class Convolutions(TorchFunctionMode):
-    """Notes the names of PyTorch's convolutions that are called while it is on."""
-
-    def __enter__(self):
-        self.names = set()
-        return super().__enter__()
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        name = getattr(function, "__name__", "")
-        if name.startswith("conv"):  # conv2d, conv3d, conv_transpose2d, convolution …
-            self.names.add(name)
-        return function(*args, **(kwargs or {}))
-
-
 def try_one_number(one_number):
-    with Convolutions() as convolutions:
+    with PyTorchCalls("conv") as convolutions:
         one_number(torch.rand(1, 1, 3, 3), nn.Conv2d(1, 1, 3), 0, 0, 0, 0)
-    yield "PyTorch's convolutions in it", sorted(convolutions.names), []
+    yield "PyTorch's convolutions in it", convolutions.names, []
     settings = [(3, 3, 1, 0), (3, 3, 2, 0), (1, 5, 1, 2), (3, (2, 4), (1, 3), (1, 2)), (5, 3, (2, 1), (2, 0))]
     for in_channels, kernel_size, stride, padding in settings:
         images = torch.randn(2, in_channels, 9, 12)

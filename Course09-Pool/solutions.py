@@ -5,22 +5,8 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from practice import Exercise, Mistake, called, changed
-
-
-class Calls(TorchFunctionMode):
-    """Notes whether a function of PyTorch is called that has a word in its name."""
-
-    def __init__(self, word: str):
-        super().__init__()
-        self.word, self.found = word, False
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.found |= self.word in getattr(function, "__name__", "")
-        return function(*args, **(kwargs or {}))
-
+from practice import Exercise, Mistake, PyTorchCalls, called, changed
 
 # ---- 1 ----
 
@@ -43,7 +29,7 @@ def pooled_size(size, window, stride=None, ceil_mode=False):
 
 
 def try_pooled_size(pooled_size):
-    pooling = Calls("pool")
+    pooling = PyTorchCalls("pool")
     yield "pooled_size(7, 2)", pooled_size(7, 2), 3
     # (4, 2, 3): a step over a gap, and still one window more. (33, 5, 9): that window would begin behind the edge.
     sizes = [*product((5, 6, 32, 3, 4), (1, 2, 3), (None, 1, 2, 3)), (32, 7, 4), (33, 5, 9)]
@@ -52,7 +38,7 @@ def try_pooled_size(pooled_size):
         with pooling:
             row = called(pooled_size, size, window, stride=stride, ceil_mode=ceil_mode)
         yield *row, right
-    yield "it calls a pooling of PyTorch", pooling.found, False
+    yield "it calls a pooling of PyTorch", bool(pooling.names), False
 
 
 # ---- 3 ----
@@ -157,7 +143,7 @@ def pool2d(images, window, stride=None, kind="max"):
 def try_pool2d(pool2d):
     images = torch.randn(2, 3, 7, 10) - 0.5
     before = images.clone()
-    pooling = Calls("pool")
+    pooling = PyTorchCalls("pool")
     yield "images (2, 3, 7, 10), window (2, 2)", pool2d(images, (2, 2)), F.max_pool2d(images, 2)
     for window, stride in [((2, 2), None), ((2, 3), None), ((3, 3), (2, 2)), ((3, 2), (1, 4)), ((1, 10), (3, 1))]:
         for kind, right in [("max", F.max_pool2d), ("average", F.avg_pool2d)]:
@@ -170,7 +156,7 @@ def try_pool2d(pool2d):
     yield "numbers around -1e31, window (2, 2)", pool2d(low, (2, 2)), F.max_pool2d(low, 2)
     turned = images.transpose(2, 3)  # its numbers lie in a different order
     yield "images.transpose(2, 3), window (2, 3)", pool2d(turned, (2, 3)), F.max_pool2d(turned, (2, 3))
-    yield "it calls a pooling of PyTorch", pooling.found, False
+    yield "it calls a pooling of PyTorch", bool(pooling.names), False
 
 
 # ---- The exercises ----

@@ -6,22 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from practice import Exercise, Mistake, changed
-
-
-class Calls(TorchFunctionMode):
-    """Notes whether a function of PyTorch is called that has a word in its name."""
-
-    def __init__(self, word: str):
-        super().__init__()
-        self.word, self.found = word, False
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.found |= self.word in getattr(function, "__name__", "")
-        return function(*args, **(kwargs or {}))
-
+from practice import Exercise, Mistake, PyTorchCalls, changed
 
 # ---- 1 ----
 
@@ -47,7 +33,7 @@ def softmax(logits, dim):
 def try_softmax(softmax):
     some, square, block = torch.randn(4), torch.randn(3, 3), torch.randn(2, 3, 4)
     far = torch.tensor([[1000.0, 1001.0, 999.0], [0.0, 1.0, -1.0]])
-    own = Calls("softm")  # softmax, log_softmax, softmin
+    own = PyTorchCalls("softm")  # softmax, log_softmax, softmin
     for name, logits, dim in [
         ("four numbers", some, 0),
         ("a square (3, 3)", square, 1),
@@ -64,7 +50,7 @@ def try_softmax(softmax):
             shares = softmax(logits, dim)
         yield f"softmax of {name}, dim={dim}", shares, F.softmax(before, dim=dim)
         yield f"{name}, afterwards", logits, before
-    yield "it calls a softmax of PyTorch", own.found, False
+    yield "it calls a softmax of PyTorch", bool(own.names), False
 
 
 # ---- 3 ----

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from practice import Exercise, Mistake, called, changed
+from practice import Exercise, Mistake, PyTorchCalls, called, changed
 
 # ---- 1 ----
 
@@ -135,20 +134,6 @@ def my_cross_entropy(logits, labels):
     return (logits.exp().sum(dim=1).log() - right).mean()
 
 
-class Noting(TorchFunctionMode):
-    """Notes the names of PyTorch's functions that do what is to be written by hand."""
-
-    whole = "cross_entropy", "log_softmax", "logsumexp", "nll_loss"
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.names += [name for name in self.whole if name in getattr(function, "__name__", "")]
-        return function(*args, **(kwargs or {}))
-
-
 def try_my_cross_entropy(my_cross_entropy):
     easy, unknown = torch.tensor([0, 2, 1, 0, 3]), torch.tensor([-1, 2, 1, -1, 3])
     z = torch.randn(5, 4)
@@ -172,10 +157,10 @@ def try_my_cross_entropy(my_cross_entropy):
     ]:
         logits = logits.clone().requires_grad_()
         right = F.cross_entropy(logits, labels.clone(), ignore_index=-1)
-        with Noting() as noting:
+        with PyTorchCalls("cross_entropy", "log_softmax", "logsumexp", "nll_loss") as own:
             loss = my_cross_entropy(logits, labels.clone())
         yield what, loss, right
-        yield f"{what}: functions of PyTorch that do it for you", noting.names[:1], []
+        yield f"{what}: functions of PyTorch that do it for you", own.names[:1], []
         yield f"{what}: a loss with a graph behind it", loss.requires_grad, True
         (gradient,) = torch.autograd.grad(loss, logits, allow_unused=True)
         yield f"{what}: the gradient of the logits", gradient, torch.autograd.grad(right, logits)[0]

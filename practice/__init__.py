@@ -1,11 +1,12 @@
 """Exercises that judge themselves: `python -m practice`. Each lesson has exercises.py and solutions.py.
 
-A solutions.py imports `Exercise`, `Mistake`, `called` and `changed`; the last cell of a workbook calls `check`.
+A solutions.py imports `Exercise`, `Mistake`, `PyTorchCalls`, `called` and `changed`. The last cell of a workbook calls
+`check`.
 """
 
 from importlib import import_module
 
-__all__ = ["Exercise", "Mistake", "called", "changed", "check"]
+__all__ = ["Exercise", "Mistake", "PyTorchCalls", "called", "changed", "check"]
 
 
 def __getattr__(name: str):

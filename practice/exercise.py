@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from practice import words
 from practice.lessons import Verdict
@@ -89,6 +90,23 @@ def changed(answer: Any, old: str, new: str) -> Any:
 def called(function: Callable, *args, **kwargs) -> tuple[str, Any]:
     """The first two items of a row: the call in words, output_size(32, 3, stride=2), and what it returned."""
     return _call_in_words(function, args, kwargs), function(*args, **kwargs)
+
+
+class PyTorchCalls(TorchFunctionMode):
+    """Notes in `names`, while it is on, the functions of PyTorch that are called and have one of these words in a name.
+
+    An exercise that says "without PyTorch's own" sees with it whether an answer borrows one, by whatever way.
+    """
+
+    def __init__(self, *words: str):
+        super().__init__()
+        self.words, self.names = words, []
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        name = getattr(function, "__name__", "")
+        if name not in self.names and any(word in name for word in self.words):
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
 
 
 def _call_in_words(function: Callable, args: tuple, kwargs: dict) -> str:
@@ -266,7 +284,8 @@ def shown(value: Any) -> str:
     if type(value) is float and math.isfinite(value):
         return str(float(f"{value:.7g}"))
     try:
-        text = re.sub(r"\w*Path\('(?:[^']*/)?([^'/]*)'\)", r"\1", " ".join(repr(value).split()))
+        text = re.sub(r" at 0x[0-9a-fA-F]+\b", "", " ".join(repr(value).split()))  # no addresses in memory
+        text = re.sub(r"\w*Path\('(?:[^']*/)?([^'/]*)'\)", r"\1", text)
     except Exception:  # noqa: BLE001  a learner's own __repr__
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}…"

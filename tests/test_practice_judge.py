@@ -14,7 +14,7 @@ from common import UserError
 from practice import check
 from practice import judge as judging
 from practice.child import FirstLines
-from practice.exercise import Exercise, Mistake, first_difference, judge
+from practice.exercise import Exercise, Mistake, called, first_difference, judge
 from practice.judge import Judge, Judged, Memory
 from practice.lessons import Verdict, find, split_cells
 from practice.messages import in_words
@@ -238,6 +238,8 @@ def test_what_is_told_of_a_wrong_answer_names_what_differs_and_stays_short():
     assert near == "it: 16 of 16 numbers are wrong; at [0, 0] got 1e-05, expected 0"
     files = [Path("folder") / "a.jpg", Path("/folder/b.jpg")]
     assert told_of(lambda: files, lambda f: ("it", f(), files[1:])) == "it: got [a.jpg, b.jpg], expected [b.jpg]"
+    without_address = "<lambda>(<built-in method append of list object>): got 0, expected 1"
+    assert told_of(lambda f: 0, lambda f: (*called(f, [].append), 1)) == without_address
     unfit = told_of(network, lambda f: ("it", f()(torch.zeros(5, 4)), 3))
     assert "used, that raised RuntimeError: " in unfit and "cannot be multiplied" in unfit
     state = {f"layer{n}.weight": 3 for n in range(9)}
