@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
 from practice import words
 from practice.exercise import Exercise, judge
 from practice.lessons import Cell, Lesson, Verdict, find, split_cells
@@ -156,6 +158,8 @@ def main() -> None:
     lesson.exercises()  # their imports take seconds
     setup = "".join(cell.text for cell in split_cells(lesson.starter) if cell.title == "Setup")
     exec(setup, {})  # the learner's own is then quick
+    if "optim" in (lesson.folder / "solutions.py").read_text(encoding="utf-8"):
+        torch.optim.SGD([torch.zeros(1)])  # with the first optimizer, PyTorch imports its compiler: a second
     gc.freeze()  # judge.py has switched it off
     gc.enable()
     os.dup2(nowhere, 2)  # until here, an error is for the process that judges
