@@ -123,6 +123,7 @@ def test_how_to_run_a_script_fits_a_terminal_of_80_columns(path):
 def test_what_the_programs_print_fits_a_terminal_of_80_columns(script, monkeypatch, capsys):
     path = REPOSITORY / script
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", [script, "--help"])  # the help begins with the name of the program
     with importable(path.parent), pytest.raises(SystemExit, match="^0$"):
         program = load_module(path)
         program.main(*([program.LADDER] if path.stem == "speedrun" else []), ["--help"])
