@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from practice import words
@@ -110,8 +110,14 @@ class PyTorchCalls(TorchFunctionMode):
 
 
 def _call_in_words(function: Callable, args: tuple, kwargs: dict) -> str:
-    words = [shown(value) for value in args] + [f"{name}={shown(value)}" for name, value in kwargs.items()]
+    words = [_briefly(value) for value in args] + [f"{name}={_briefly(value)}" for name, value in kwargs.items()]
     return f"{function.__name__}({', '.join(words)})"
+
+
+def _briefly(value: Any) -> str:
+    """The same as shown(), but Sequential(…) for a network, which would push what is told of the call out of sight."""
+    has_layers = isinstance(value, nn.Module) and vars(value).get("_modules")
+    return f"{type(value).__name__}(…)" if has_layers or isinstance(value, torch.optim.Optimizer) else shown(value)
 
 
 def source_of(answer: Any) -> str:

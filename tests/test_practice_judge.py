@@ -240,6 +240,10 @@ def test_what_is_told_of_a_wrong_answer_names_what_differs_and_stays_short():
     assert told_of(lambda: files, lambda f: ("it", f(), files[1:])) == "it: got [a.jpg, b.jpg], expected [b.jpg]"
     without_address = "<lambda>(<built-in method append of list object>): got 0, expected 1"
     assert told_of(lambda f: 0, lambda f: (*called(f, [].append), 1)) == without_address
+    called_with_network = told_of(lambda f: 0, lambda f: (*called(f, torch.nn.Sequential(network())), 1))
+    assert called_with_network == "<lambda>(Sequential(…)): got 0, expected 1"
+    called_with_layer = told_of(lambda f: 0, lambda f: (*called(f, network()), 1))
+    assert called_with_layer.startswith("<lambda>(Linear(in_features=3, out_features=2, bias=True)): got 0")
     unfit = told_of(network, lambda f: ("it", f()(torch.zeros(5, 4)), 3))
     assert "used, that raised RuntimeError: " in unfit and "cannot be multiplied" in unfit
     state = {f"layer{n}.weight": 3 for n in range(9)}
