@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from common import UserError, checkpoint
 from common.checkpoint import BEST, LAST, PREVIOUS
@@ -98,7 +98,7 @@ class Run:
     def log_picture(self, name: str, path: Path, epoch: int) -> None:
         """A picture that has been saved already, for TensorBoard: to draw it again would take as long."""
         if self.writer:
-            self.writer.add_image(name, pil_to_tensor(read_image(path)), epoch)
+            self.writer.add_image(name, np.asarray(read_image(path)), epoch, dataformats="HWC")
 
     def load_best(self) -> dict:
         """The checkpoint of the best epoch, in all processes."""
