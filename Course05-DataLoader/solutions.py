@@ -92,7 +92,8 @@ def try_channel_means(channel_means):
         means = means.float() if isinstance(means, torch.Tensor) else means  # float64 is right, too
         yield f"the means of {count} pictures in batches of {batch_size}", means, right
     in_memory = min(count, memory.most // (3 * height * width))  # of float32; a copy of a picture counts, too
-    yield f"pictures of {count} that are in memory at once", "few" if in_memory <= 40 else f"{in_memory}", "few"
+    most = "at most 40" if in_memory <= 40 else f"{in_memory}"
+    yield f"pictures of {count} that are in memory at once", most, "at most 40"
 
 
 # ---- 4 ----
